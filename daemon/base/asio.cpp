@@ -1,0 +1,3 @@
+// The one place where Asio's implementation is compiled.
+
+#include <asio/impl/src.hpp>
