@@ -1,0 +1,187 @@
+#include "daemon/packet/packet.hpp"
+
+#include "daemon/wire/icmp.hpp"
+#include "daemon/wire/ipv4.hpp"
+#include "daemon/wire/ipv6.hpp"
+#include "daemon/wire/udp.hpp"
+
+namespace masqgate {
+namespace {
+
+using wire::Bytes;
+
+net::Port icmp_word(std::uint8_t type, std::uint8_t code) {
+  return static_cast<net::Port>(type << 8 | code);
+}
+
+// The ports of an ICMP query (see Tuple). Errors and the rest keep zero.
+void fill_icmp(net::Family family, const wire::Icmp& icmp, Tuple& tuple) {
+  const wire::IcmpKind kind = wire::icmp_kind(family, icmp.type());
+  if (kind == wire::IcmpKind::request) {
+    tuple.source_port = icmp.identifier();
+    tuple.destination_port = icmp_word(icmp.type(), icmp.code());
+  } else if (kind == wire::IcmpKind::reply) {
+    tuple.destination_port = icmp.identifier();
+    tuple.source_port = icmp_word(wire::icmp_request_of(family, icmp.type()), icmp.code());
+    tuple.is_icmp_reply = true;
+  }
+}
+
+// The first eight bytes of a quoted TCP or UDP header are all that RFC 792 promises.
+bool fill_quoted_ports(Bytes bytes, Tuple& tuple) {
+  if (bytes.size() < 8) return false;
+  if (tuple.has_ports()) {
+    tuple.source_port = wire::load16(bytes, 0);
+    tuple.destination_port = wire::load16(bytes, 2);
+  } else if (tuple.is_icmp()) {
+    const wire::Icmp icmp = *wire::Icmp::parse(bytes);
+    const wire::IcmpKind kind = wire::icmp_kind(tuple.source_address.family(), icmp.type());
+    if (kind != wire::IcmpKind::request && kind != wire::IcmpKind::reply) return false;
+    fill_icmp(tuple.source_address.family(), icmp, tuple);
+  }
+  return true;
+}
+
+// Notes the packet quoted by an ICMP error. A quote too short to say anything leaves packet.quoted
+// empty.
+void fill_quote(Packet& packet) {
+  const Bytes quote = packet.transport().subspan(wire::Icmp::kHeaderSize);
+  Tuple tuple;
+  std::size_t offset = 0;
+  bool later_fragment = false;
+  if (packet.is_v4()) {
+    const auto ip = wire::Ipv4::parse_header(quote);
+    if (!ip) return;
+    tuple = {ip->source(), ip->destination(), 0, 0, ip->protocol()};
+    offset = ip->header_length();
+    later_fragment = ip->fragment_offset() != 0;
+  } else {
+    const auto ip = wire::Ipv6::parse_header(quote);
+    if (!ip) return;
+    const auto walk = wire::walk_extensions(*ip);
+    if (!walk) return;
+    tuple = {ip->source(), ip->destination(), 0, 0, walk->protocol};
+    offset = walk->offset;
+    later_fragment = walk->fragment_offset != 0;
+  }
+  if (later_fragment || !fill_quoted_ports(quote.subspan(offset), tuple)) return;
+  packet.quote_offset =
+      static_cast<std::uint16_t>(packet.transport_offset + wire::Icmp::kHeaderSize);
+  packet.quote_transport_offset = static_cast<std::uint16_t>(packet.quote_offset + offset);
+  packet.quoted = tuple;
+}
+
+std::optional<DropReason> parse_transport(Packet& packet) {
+  if (packet.fragment_offset != 0) return std::nullopt;  // ports stand in the first fragment only
+  const Bytes bytes = packet.transport();
+  Tuple& tuple = packet.tuple;
+  switch (tuple.protocol) {
+    case net::Protocol::tcp: {
+      const auto tcp = wire::Tcp::parse(bytes);
+      if (!tcp) return DropReason::malformed_transport;
+      tuple.source_port = tcp->source();
+      tuple.destination_port = tcp->destination();
+      packet.tcp_flags = tcp->flags();
+      return std::nullopt;
+    }
+    case net::Protocol::udp: {
+      // A first fragment is shorter than its length field says: only the ports must be there.
+      if (bytes.size() < wire::Udp::kHeaderSize) return DropReason::malformed_transport;
+      if (!packet.is_fragment && packet.frame.offload.gso() == wire::VnetHeader::Gso::none &&
+          !wire::Udp::parse(bytes))
+        return DropReason::malformed_transport;
+      tuple.source_port = wire::load16(bytes, 0);
+      tuple.destination_port = wire::load16(bytes, 2);
+      return std::nullopt;
+    }
+    case net::Protocol::icmp:
+    case net::Protocol::icmpv6: {
+      if ((tuple.protocol == net::Protocol::icmp) != packet.is_v4()) return std::nullopt;
+      const auto icmp = wire::Icmp::parse(bytes);
+      if (!icmp)
+        return packet.is_v4() ? std::optional{DropReason::malformed_transport} : std::nullopt;
+      fill_icmp(packet.family, *icmp, tuple);
+      if (wire::icmp_kind(packet.family, icmp->type()) == wire::IcmpKind::error) fill_quote(packet);
+      return std::nullopt;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<DropReason> parse_v4(Packet& packet) {
+  const auto ip = wire::Ipv4::parse(Bytes{packet.frame.ip()});
+  if (!ip) return DropReason::malformed_ip;
+  if (!ip->checksum_is_valid()) return DropReason::bad_checksum;
+  packet.frame.set_ip_size(ip->total_length());
+  packet.family = net::Family::v4;
+  packet.is_fragment = ip->is_fragment();
+  packet.fragment_offset = static_cast<std::uint16_t>(ip->fragment_offset());
+  packet.dont_fragment = ip->dont_fragment();
+  packet.hop_limit = ip->ttl();
+  packet.transport_offset = static_cast<std::uint16_t>(ip->header_length());
+  packet.source_routed =
+      !ip->options().empty() && (wire::has_option(ip->options(), wire::kLooseSourceRoute) ||
+                                 wire::has_option(ip->options(), wire::kStrictSourceRoute));
+  packet.tuple = {ip->source(), ip->destination(), 0, 0, ip->protocol()};
+  return parse_transport(packet);
+}
+
+std::optional<DropReason> parse_v6(Packet& packet) {
+  const auto ip = wire::Ipv6::parse(Bytes{packet.frame.ip()});
+  if (!ip) return DropReason::malformed_ip;
+  const auto walk = wire::walk_extensions(*ip);
+  if (!walk) return DropReason::malformed_ip;
+  // ::ffff:a.b.c.d on the wire would pass for IPv4 inside (RFC 4942 2.2); nobody sends it in
+  // earnest.
+  if (ip->source().is_v4() || ip->destination().is_v4()) return DropReason::martian;
+  packet.frame.set_ip_size(wire::Ipv6::kHeaderSize + ip->payload_length());
+  packet.family = net::Family::v6;
+  packet.is_fragment = walk->is_fragment;
+  packet.fragment_offset = static_cast<std::uint16_t>(walk->fragment_offset);
+  packet.dont_fragment = true;
+  packet.hop_limit = ip->hop_limit();
+  packet.transport_offset = static_cast<std::uint16_t>(walk->offset);
+  packet.source_routed = walk->source_routed;
+  packet.tuple = {ip->source(), ip->destination(), 0, 0, walk->protocol};
+  return parse_transport(packet);
+}
+
+// Offload orders must fit the packet: a checksum field inside it, segments of a size, of this
+// protocol.
+bool offload_is_sound(const Packet& packet) {
+  using Gso = wire::VnetHeader::Gso;
+  const wire::VnetHeader& offload = packet.frame.offload;
+  if (offload.needs_checksum()) {
+    const std::size_t field = std::size_t{offload.checksum_start} + offload.checksum_offset;
+    if (offload.checksum_start != packet.transport_offset || field + 2 > packet.frame.ip().size())
+      return false;
+    const bool tcp = packet.tuple.protocol == net::Protocol::tcp;
+    if (packet.tuple.has_ports() && offload.checksum_offset != (tcp ? 16 : 6)) return false;
+  }
+  if (offload.gso() == Gso::none) return true;
+  if (offload.gso_size == 0 || packet.is_fragment || !offload.needs_checksum()) return false;
+  switch (offload.gso()) {
+    case Gso::tcp4:
+      return packet.is_v4() && packet.tuple.protocol == net::Protocol::tcp;
+    case Gso::tcp6:
+      return !packet.is_v4() && packet.tuple.protocol == net::Protocol::tcp;
+    case Gso::udp_l4:
+      return packet.tuple.protocol == net::Protocol::udp;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::optional<DropReason> parse(Packet& packet) {
+  const Bytes bytes = packet.frame.ip();
+  if (bytes.empty()) return DropReason::malformed_ip;
+  const auto problem = wire::load8(bytes, 0) >> 4 == 6 ? parse_v6(packet) : parse_v4(packet);
+  if (problem) return problem;
+  if (!offload_is_sound(packet)) return DropReason::malformed_frame;
+  return std::nullopt;
+}
+
+}  // namespace masqgate

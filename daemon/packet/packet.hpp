@@ -1,0 +1,107 @@
+// A Packet: a frame that was parsed once, and what the stages have found out about it so far.
+//
+// Everything that belongs to the packet is in the packet, so that stages take (shard, packet) and
+// nothing else. A Packet moves; who holds it owns the frame.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "daemon/base/clock.hpp"
+#include "daemon/net/mac_address.hpp"
+#include "daemon/packet/frame.hpp"
+#include "daemon/packet/tuple.hpp"
+#include "daemon/packet/verdict.hpp"
+#include "daemon/wire/ethernet.hpp"
+#include "daemon/wire/tcp.hpp"
+
+namespace masqgate {
+
+namespace conntrack {
+struct Connection;
+}
+
+// A port by its place in the list of ports; kernel interfaces are mapped onto it by control.
+using PortIndex = std::uint16_t;
+inline constexpr PortIndex kNoPort = 0xffff;
+
+// The two ends of a port: the network, and Linux itself.
+enum class Side : std::uint8_t { network, host };
+
+enum class Direction : std::uint8_t { original, reply };
+constexpr Direction opposite(Direction d) {
+  return d == Direction::original ? Direction::reply : Direction::original;
+}
+
+// What tracking says of a packet; rules ask for it.
+enum class ConnState : std::uint8_t { new_, established, related, invalid, untracked };
+
+// Rules that matched on the packet's way: their counters are bumped when the walk has ended.
+struct Trail {
+  static constexpr std::size_t kMost = 12;
+  std::array<std::uint16_t, kMost> counters{};
+  std::uint8_t size = 0;
+  bool overflowed = false;  // more matched than a trail holds: such a connection takes no short cut
+  void add(std::uint16_t counter) {
+    if (size == kMost) {
+      overflowed = true;
+      return;
+    }
+    counters[size++] = counter;
+  }
+};
+
+struct Packet {
+  Frame frame;
+
+  // Of the IP header and what follows it.
+  net::Family family = net::Family::v4;
+  bool is_fragment = false;    // has no ports, unless it is the first
+  bool dont_fragment = false;  // always for IPv6
+  bool source_routed = false;
+  std::uint8_t hop_limit = 0;
+  std::uint16_t transport_offset = 0;  // from the start of the IP packet
+  std::uint16_t fragment_offset = 0;
+  wire::TcpFlags tcp_flags;
+  Tuple tuple;  // as the packet stands now; follows translation
+
+  // An ICMP error quotes a packet: where it starts (from the start of the IP packet), and its
+  // tuple.
+  std::uint16_t quote_offset = 0;
+  std::uint16_t quote_transport_offset = 0;  // 0: the quote ends before its ports
+  std::optional<Tuple> quoted;
+
+  // Where from, and where to.
+  PortIndex ingress = kNoPort;
+  PortIndex egress = kNoPort;
+  Side from = Side::network;
+  bool link_group = false;  // arrived in a link-layer broadcast or multicast
+  bool made_here = false;   // an ICMP error of our own
+  bool ttl_taken = false;   // the hop limit was decremented already
+  net::IpAddress next_hop;
+  std::uint32_t neighbour = 0;  // entry of the next hop, once resolved
+
+  // What tracking knows.
+  conntrack::Connection* connection = nullptr;
+  Direction direction = Direction::original;
+  ConnState state = ConnState::untracked;
+  std::uint32_t mark = 0;
+
+  // How the walk goes, for whoever steals the packet and brings it back.
+  std::uint8_t list = 0;
+  std::uint8_t stage = 0;
+  Trail trail;
+
+  bool is_v4() const { return family == net::Family::v4; }
+  std::span<std::byte> transport() { return frame.ip().subspan(transport_offset); }
+  std::span<const std::byte> transport() const { return frame.ip().subspan(transport_offset); }
+};
+
+// Looks at the IP packet in packet.frame and fills in the fields of the first two groups. Every
+// check of RFC 1812 5.2.2 is made here; afterwards views can be taken without asking again. Trims
+// link-layer padding. Empty if all is well.
+std::optional<DropReason> parse(Packet& packet);
+
+}  // namespace masqgate
