@@ -23,7 +23,7 @@ void fill_icmp(net::Family family, const wire::Icmp& icmp, Tuple& tuple) {
   } else if (kind == wire::IcmpKind::reply) {
     tuple.destination_port = icmp.identifier();
     tuple.source_port = icmp_word(wire::icmp_request_of(family, icmp.type()), icmp.code());
-    tuple.is_icmp_reply = true;
+    tuple.is_icmp_reply = 1;
   }
 }
 

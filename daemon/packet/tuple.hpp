@@ -23,7 +23,7 @@ struct Tuple {
   net::Protocol protocol{};
   // ICMP only: which side has the identifier. Keeps a reply apart from a request whose identifier
   // happens to equal a type.
-  bool is_icmp_reply = false;
+  std::uint8_t is_icmp_reply = 0;
 
   constexpr bool is_icmp() const {
     return protocol == net::Protocol::icmp || protocol == net::Protocol::icmpv6;
@@ -34,8 +34,12 @@ struct Tuple {
   constexpr net::Endpoint source() const { return {source_address, source_port}; }
   constexpr net::Endpoint destination() const { return {destination_address, destination_port}; }
   constexpr Tuple inverted() const {
-    return {destination_address, source_address, destination_port,
-            source_port,         protocol,       is_icmp() && !is_icmp_reply};
+    return {destination_address,
+            source_address,
+            destination_port,
+            source_port,
+            protocol,
+            static_cast<std::uint8_t>(is_icmp() && is_icmp_reply == 0)};
   }
 
   constexpr std::uint32_t hash(HashKey key) const {
@@ -47,7 +51,7 @@ struct Tuple {
       hash.add(destination_address.high()).add(destination_address.low());
     }
     hash.add(std::uint64_t{source_port} << 32 | std::uint64_t{destination_port} << 16 |
-             std::uint64_t{net::number(protocol)} << 8 | (is_icmp_reply ? 1u : 0u));
+             std::uint64_t{net::number(protocol)} << 8 | (is_icmp_reply != 0 ? 1u : 0u));
     return static_cast<std::uint32_t>(hash.finish());
   }
 

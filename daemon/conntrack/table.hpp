@@ -1,0 +1,114 @@
+// The connection table of one shard: find, create, confirm, refresh, expire; and its limit.
+//
+//   free ──create()──▶ unconfirmed ──confirm()──▶ in the table ──expire(), remove()──▶ free
+//                          └──────discard()───────▶ free
+//
+// A connection enters the index only when its first packet has passed every stage: before that its
+// reply tuple is not final, because NAT may still change it. When all records are in use, one that
+// nobody has answered or that is closing makes room; an assured one never does (requirement C-11
+// and the decision beside it).
+
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "daemon/base/hash_index.hpp"
+#include "daemon/base/timer_wheel.hpp"
+#include "daemon/conntrack/connection.hpp"
+#include "daemon/conntrack/region.hpp"
+
+namespace masqgate::conntrack {
+
+// Told when a connection has left the table, while its record can still be read.
+class Observer {
+ public:
+  virtual void removed(const Connection& connection) noexcept = 0;
+
+ protected:
+  ~Observer() = default;
+};
+
+struct Found {
+  Connection* connection = nullptr;
+  Direction direction = Direction::original;
+};
+
+struct TableCounters {
+  std::uint64_t created = 0;
+  std::uint64_t expired = 0;
+  std::uint64_t evicted = 0;        // made room when the table was full
+  std::uint64_t insert_failed = 0;  // clashes
+};
+
+class Table {
+ public:
+  // Takes over the sound records of an adopted region and frees the others.
+  Table(Region region, Time now);
+  Table(const Table&) = delete;
+
+  void set_observer(Observer* observer) { observer_ = observer; }
+
+  Found find(const Tuple& tuple) const;
+  bool is_free(const Tuple& tuple) const { return find(tuple).connection == nullptr; }
+
+  // An unconfirmed connection whose reply is the plain inverse; null if the table is full.
+  Connection* create(const Tuple& original, Time now);
+  // Puts it into the index with this lifetime. False if one of its tuples is taken; the connection
+  // is then still unconfirmed.
+  bool confirm(Connection& connection, Time now, Duration timeout);
+  void discard(Connection& connection);
+  void remove(Connection& connection);
+
+  // The connection lives for timeout from now on. Cheap when the timeout did not shrink.
+  void refresh(Connection& connection, Time now, Duration timeout) {
+    connection.expires_ns = (now + timeout).time_since_epoch().count();
+  }
+  // The same after a change of state, when the new end may come before the scheduled one.
+  void refresh_sooner(Connection& connection, Time now, Duration timeout);
+
+  // Removes what is due, at most budget records; returns how many were looked at.
+  std::size_t expire(Time now, std::size_t budget);
+
+  std::size_t size() const { return confirmed_; }
+  std::size_t capacity() const { return region_.records().size(); }
+  const TableCounters& counters() const { return counters_; }
+  const Region& region() const { return region_; }
+  std::uint32_t index_of(const Connection& connection) const {
+    return static_cast<std::uint32_t>(&connection - region_.records().data());
+  }
+  // Every record by its number; only those with kConfirmed are connections.
+  Connection& at(std::uint32_t index) const { return region_.records()[index]; }
+  // Bytes of memory for each connection that fits, both indices and the timer included.
+  double bytes_per_connection() const;
+
+  HashKey key() const { return region_.key(); }
+
+ private:
+  static std::uint32_t entry(std::uint32_t record, Direction d) {
+    return record << 1 | static_cast<std::uint32_t>(d);
+  }
+  std::uint32_t identity_of(const Connection& connection) const;
+  bool is_sound(const Connection& connection) const;
+  void adopt(Time now);
+  void free_record(Connection& connection);
+  void index(Connection& connection);
+  bool make_room();
+
+  Region region_;
+  HashIndex tuples_;
+  TimerWheel wheel_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t untouched_ = 0;  // records from here on were never used
+  std::uint32_t eviction_cursor_ = 0;
+  std::size_t confirmed_ = 0;
+  TableCounters counters_;
+  Observer* observer_ = nullptr;
+};
+
+// Names a connection for the outside world: record and serial.
+constexpr std::uint64_t connection_id(std::uint32_t index, std::uint32_t serial) {
+  return std::uint64_t{serial} << 32 | index;
+}
+
+}  // namespace masqgate::conntrack

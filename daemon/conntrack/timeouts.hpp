@@ -1,0 +1,49 @@
+// How long an idle connection is remembered, per protocol and state (history 2.2, 2.9).
+
+#pragma once
+
+#include <array>
+#include <chrono>
+
+#include "daemon/base/clock.hpp"
+#include "daemon/conntrack/connection.hpp"
+
+namespace masqgate::conntrack {
+
+// Which transition tables and timeouts are in force.
+enum class Profile : std::uint8_t { linux_24, classic_22 };
+
+struct Timeouts {
+  Profile profile = Profile::linux_24;
+  // By TcpState: none, established, syn_sent, syn_recv, fin_wait, time_wait, close, close_wait,
+  // last_ack, listen.
+  std::array<Duration, kTcpStates> tcp{};
+  Duration udp{};         // one direction seen
+  Duration udp_stream{};  // both directions seen
+  Duration icmp{};
+  Duration icmpv6{};
+  Duration generic{};  // every other protocol
+
+  static constexpr Timeouts of(Profile profile) {
+    using std::chrono::seconds;
+    if (profile == Profile::classic_22)  // history 2.2
+      return {profile,
+              {seconds{1800}, seconds{900}, seconds{120}, seconds{60}, seconds{120}, seconds{120},
+               seconds{10}, seconds{60}, seconds{30}, seconds{120}},
+              seconds{300},
+              seconds{300},
+              seconds{60},
+              seconds{60},
+              seconds{600}};
+    return {profile,  // history 2.9
+            {seconds{1800}, seconds{432000}, seconds{120}, seconds{60}, seconds{120}, seconds{120},
+             seconds{10}, seconds{60}, seconds{30}, seconds{120}},
+            seconds{30},
+            seconds{180},
+            seconds{30},
+            seconds{30},
+            seconds{600}};
+  }
+};
+
+}  // namespace masqgate::conntrack

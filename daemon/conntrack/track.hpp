@@ -1,0 +1,27 @@
+// Which connection does this packet belong to, and what does it do to the connection's state?
+
+#pragma once
+
+#include <optional>
+
+#include "daemon/conntrack/table.hpp"
+#include "daemon/conntrack/timeouts.hpp"
+
+namespace masqgate::conntrack {
+
+// Sets packet.connection, direction and state. A new connection is created unconfirmed. Says why if
+// the packet must be dropped: the table is full, or an ICMP error's checksum is wrong (I-04).
+std::optional<DropReason> track(Packet& packet, Table& table, const Timeouts& timeouts, Time now);
+
+// Counts a packet of a known connection and prolongs its life; the state has been decided by
+// track().
+void account(Packet& packet, std::size_t bytes);
+
+// The lifetime that the connection's present state gives it.
+Duration timeout_of(const Connection& connection, const Timeouts& timeouts);
+
+// May later packets of this connection go without the state machine? True when a plain packet (TCP:
+// ACK without SYN, FIN, RST) can change nothing but the expiry.
+bool is_steady(const Connection& connection, const Packet& packet);
+
+}  // namespace masqgate::conntrack
