@@ -205,13 +205,45 @@ class Capture:
         return done.stdout.splitlines()
 
 
-class Lab:
-    """The hosts of the drawing above, their links, and what runs on them."""
+class Network:
+    """Hosts, the cables between them, and what runs on them."""
 
     def __init__(self, directory=pathlib.Path("/run/lab")):
         self.directory, self.hosts, self.processes, self.captures = directory, {}, [], []
         directory.mkdir(parents=True, exist_ok=True)
         pathlib.Path("/run/netns").mkdir(exist_ok=True)
+
+    def host(self, name):
+        self.hosts[name] = Namespace(self, name)
+        return self.hosts[name]
+
+    def link(self, one, device, other, other_device, mtu=1500):
+        """Plugs a cable between two hosts; both ends are up."""
+        subprocess.run(["ip", "link", "add", device, "mtu", str(mtu), "netns", one.name, "type", "veth",
+                        "peer", "name", other_device, "mtu", str(mtu), "netns", other.name], check=True)
+        one.ip(f"link set dev {device} up")
+        other.ip(f"link set dev {other_device} up")
+
+    def start(self, name, command):
+        log = self.directory / f"{name}-{len(self.processes)}.log"
+        process = Process(command, log)
+        self.processes.append(process)
+        return process
+
+    def close(self):
+        """Stops every program and removes every host."""
+        for process in reversed(self.processes):
+            if process.running():
+                process.kill()
+        for name in self.hosts:
+            subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+class Lab(Network):
+    """The hosts of the drawing above."""
+
+    def __init__(self):
+        super().__init__()
         self.router, self.switch, self.server = (self.host(n) for n in ("router", "switch", "server"))
         self.switch.ip("link add switch type bridge forward_delay 0 mcast_snooping 0",
                        "link set dev switch up")
@@ -224,10 +256,6 @@ class Lab:
         self.server.ip(f"addr add {INTERNET}/32 dev lo", f"addr add {INTERNET_6}/128 dev lo")
         self.plug_wan()
 
-    def host(self, name):
-        self.hosts[name] = Namespace(self, name)
-        return self.hosts[name]
-
     def client(self, name, other, other_device, addresses, gateways):
         """A host with one NIC and default routes through the router."""
         host = self.host(name)
@@ -235,13 +263,6 @@ class Lab:
         host.ip(f"addr add {addresses[0]}/24 dev eth0", f"addr add {addresses[1]}/64 dev eth0 nodad",
                 f"route add default via {gateways[0]}", f"route add default via {gateways[1]}")
         return host
-
-    def link(self, one, device, other, other_device, mtu=1500):
-        """Plugs a cable between two hosts; both ends are up."""
-        subprocess.run(["ip", "link", "add", device, "mtu", str(mtu), "netns", one.name, "type", "veth",
-                        "peer", "name", other_device, "mtu", str(mtu), "netns", other.name], check=True)
-        one.ip(f"link set dev {device} up")
-        other.ip(f"link set dev {other_device} up")
 
     def plug_lan(self):
         """The cable between the switch and the router's lan0 (it may be pulled and plugged again)."""
@@ -257,17 +278,3 @@ class Lab:
 
     def unplug(self, device):
         self.router.ip(f"link del dev {device}")
-
-    def start(self, name, command):
-        log = self.directory / f"{name}-{len(self.processes)}.log"
-        process = Process(command, log)
-        self.processes.append(process)
-        return process
-
-    def close(self):
-        """Stops every program and removes every host."""
-        for process in reversed(self.processes):
-            if process.running():
-                process.kill()
-        for name in self.hosts:
-            subprocess.run(["ip", "netns", "del", name], check=True)
