@@ -1,7 +1,10 @@
-// Unit tests of daemon/state: paths, folders, and what add() refuses.
+// Unit tests of daemon/state: paths, folders, what add() refuses; JSON from strangers.
 
 #include <doctest/doctest.h>
 
+#include <string>
+
+#include "daemon/state/json_text.hpp"
 #include "daemon/state/tree.hpp"
 
 using namespace masqgate::state;
@@ -28,4 +31,56 @@ TEST_CASE("tree: a path is declared once and is either node or folder") {
     CAPTURE(path);
     CHECK_THROWS_AS(tree.add(path, Node{.summary = ""}), std::logic_error);
   }
+}
+
+TEST_CASE("json: comments are read over, members keep their order") {
+  const Json document = parse_json("// head\n{\"b\": 1, /* between */ \"a\": [1, 2]}\n");
+  CHECK(document.dump() == R"({"b":1,"a":[1,2]})");
+}
+
+TEST_CASE("json: what is refused, and where") {
+  const std::string deep = std::string(kMaxDepth + 1, '[') + std::string(kMaxDepth + 1, ']');
+  std::string wide = "{";
+  for (std::size_t i = 0; i <= kMaxMembers; ++i) wide += "\"" + std::to_string(i) + "\":0,";
+  struct Case {
+    const char* name;
+    std::string text;
+    std::string pointer;
+  };
+  for (const Case& c : {
+           Case{"nothing", "", "line 1, column 1"},
+           Case{"comment only", "// x", "line 1, column 5"},
+           Case{"comma missing", "{\"a\": 1\n  \"b\": 2}", "line 2, column 5"},
+           Case{"trailing comma", "[1,\n]", "line 2, column 1"},
+           Case{"two documents", "{} {}", "line 1, column 4"},
+           Case{"open comment", "{} /* x", "line 1, column 8"},
+           Case{"not utf-8", "\"\xff\"", "line 1, column 2"},
+           Case{"number out of range", "[1e999]", "line 1, column 6"},
+           Case{"a name twice", R"({"n": [{}, {"x/y": 1, "x/y": 2}]})", "/n/1/x~1y"},
+           Case{"the same name, escaped", R"({"a": 1, "\u0061": 2})", "/a"},
+           Case{"too deep", deep, ""},
+           Case{"too wide", wide, "/4096"},
+           Case{"too large", std::string(kMaxDocument + 1, ' '), ""},
+       }) {
+    CAPTURE(c.name);
+    try {
+      parse_json(c.text);
+      FAIL("accepted");
+    } catch (const Error& error) {
+      CHECK(error.problem() == Problem::malformed);
+      if (!c.pointer.empty()) CHECK(error.pointer() == c.pointer);
+    }
+  }
+}
+
+TEST_CASE("json: the same name in two objects is no duplicate; the deepest allowed is read") {
+  CHECK(parse_json(R"([{"a": {"a": 1}}, {"a": 2}])").size() == 2);
+  CHECK_NOTHROW(parse_json(std::string(kMaxDepth, '[') + std::string(kMaxDepth, ']')));
+}
+
+TEST_CASE("json: no prefix of a document is a document") {
+  const std::string text = R"({"a": [1, "x"], "b": {"c": null}})";
+  for (std::size_t size = 0; size < text.size(); ++size)
+    CHECK_THROWS_AS(parse_json(std::string_view{text}.substr(0, size)), Error);
+  CHECK_NOTHROW(parse_json(text));
 }

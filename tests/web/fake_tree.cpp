@@ -1,0 +1,166 @@
+#include "tests/web/fake_tree.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace masqgate::tests {
+namespace {
+
+using asio::awaitable;
+using state::Error;
+using state::Json;
+using state::Node;
+using state::Problem;
+using state::Query;
+
+std::function<awaitable<Json>(Query)> constant(Json value) {
+  return [value](Query) -> awaitable<Json> { co_return value; };
+}
+
+std::function<awaitable<std::string>()> constant_text(std::string value) {
+  return [value]() -> awaitable<std::string> { co_return value; };
+}
+
+Json connection(int id) {
+  const std::string client = "192.168.0." + std::to_string(id);
+  Json original{
+      {"source", client},        {"source_port", 40000 + id}, {"destination", "198.51.100.1"},
+      {"destination_port", 443}, {"packets", 10 * id},        {"bytes", 1000 * id}};
+  Json reply{{"source", "198.51.100.1"},       {"source_port", 443}, {"destination", "203.0.113.2"},
+             {"destination_port", 50000 + id}, {"packets", 9 * id},  {"bytes", 900 * id}};
+  return Json{{"id", std::to_string(id)},
+              {"protocol", id % 5 == 0 ? "udp" : "tcp"},
+              {"state", "established"},
+              {"timeout_s", 432000},
+              {"original", std::move(original)},
+              {"reply", std::move(reply)},
+              {"masquerade", true},
+              {"assured", true}};
+}
+
+int number(const std::string& text, const char* what) {
+  if (text.empty() || text.size() > 6 ||
+      !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }))
+    throw Error{Problem::malformed, std::string{what} + " is no number"};
+  return std::stoi(text);
+}
+
+Json page(const FakeRouter& router, const Query& query) {
+  const auto value = [&](const char* name, int otherwise) {
+    const auto found = query.find(name);
+    return found == query.end() ? otherwise : number(found->second, name);
+  };
+  const auto protocol = query.find("protocol");
+  const int limit = value("limit", 10);
+  Json list = Json::array(), next = nullptr;
+  for (const int id : router.connections) {
+    if (id <= value("cursor", 0)) continue;
+    Json one = connection(id);
+    if (protocol != query.end() && one["protocol"] != protocol->second) continue;
+    if (static_cast<int>(list.size()) == limit) {
+      next = list.back()["id"];
+      break;
+    }
+    list.push_back(std::move(one));
+  }
+  return Json{{"connections", std::move(list)}, {"next", std::move(next)}};
+}
+
+void forget(FakeRouter& router, const std::string& name) {
+  const auto found = std::ranges::find(router.connections, number(name, "the id"));
+  if (found == router.connections.end())
+    throw Error{Problem::not_found, "there is no connection " + name};
+  router.connections.erase(found);
+}
+
+Json configure(FakeRouter& router, Json document, const Query& query) {
+  if (!document.is_object() || !document.contains("ports"))
+    throw Error{Problem::invalid, "the ports are missing", "/ports"};
+  const bool changes = document != router.config;
+  const auto dry_run = query.find("dry_run");
+  const bool dry = dry_run != query.end() && dry_run->second == "1";
+  if (!dry) {
+    router.config = std::move(document);
+    ++router.version;
+  }
+  return Json{{"applied", !dry}, {"changes", changes}};
+}
+
+Node connections_node(FakeRouter& router) {
+  Node node{.summary = "tracked connections"};
+  for (const char* name : {"cursor", "limit", "protocol", "state", "address"})
+    node.parameters.push_back({name, name});
+  node.read = [&router](Query query) -> awaitable<Json> { co_return page(router, query); };
+  node.remove = [&router](std::string name) -> awaitable<void> {
+    forget(router, name);
+    co_return;
+  };
+  return node;
+}
+
+Node config_node(FakeRouter& router) {
+  Node node{.summary = "the configuration"};
+  node.parameters.push_back({"dry_run", "change nothing"});
+  node.read = [&router](Query) -> awaitable<Json> { co_return router.config; };
+  node.write = [&router](Json document, Query query) -> awaitable<Json> {
+    co_return configure(router, std::move(document), query);
+  };
+  node.version = [&router] { return std::to_string(router.version); };
+  return node;
+}
+
+Node ip_forward_node(FakeRouter& router) {
+  Node node{.summary = "forwarding"};
+  node.read_text = [&router]() -> awaitable<std::string> { co_return router.ip_forward; };
+  node.write_text = [&router](std::string text) -> awaitable<void> {
+    if (text != "0\n" && text != "1\n" && text != "0" && text != "1")
+      throw Error{Problem::invalid, "neither 0 nor 1"};
+    router.ip_forward = text.substr(0, 1) + "\n";
+    co_return;
+  };
+  return node;
+}
+
+}  // namespace
+
+std::vector<int> FakeRouter::all_connections() {
+  std::vector<int> ids(kConnections);
+  std::iota(ids.begin(), ids.end(), 1);
+  return ids;
+}
+
+state::Tree fake_tree(FakeRouter& router) {
+  state::Tree tree;
+  const Json lan{{"name", "lan"},     {"interfaces", {"eth1", "br-lan"}},
+                 {"mtu", 1500},       {"addresses", {"192.168.0.1/24", "fd00:1::1/64"}},
+                 {"frames_in", 1000}, {"host", {{"tap", "lan"}}}};
+  const Json drops{{"drops", {{"ttl", 3}, {"policy", 12}}},
+                   {"frames_in", 1000},
+                   {"frames_out", 980},
+                   {"consumed", 5}};
+  const Json status{{"name", "masqgate"},
+                    {"version", "0.1.0"},
+                    {"uptime_s", 61},
+                    {"ports", {"lan", "wan"}},
+                    {"connections", {{"count", 25}, {"max", 262144}}}};
+  tree.add("status", Node{.summary = "name, version", .read = constant(status)});
+  tree.add("ports", Node{.summary = "ports", .read = constant(Json{{"ports", {lan}}})});
+  tree.add("connections", connections_node(router));
+  tree.add("config", config_node(router));
+  tree.add("drops", Node{.summary = "drops",
+                         .read = constant(drops),
+                         .read_text = constant_text("ttl 3\npolicy 12\n")});
+  tree.add("path", Node{.summary = "the corridor",
+                        .read = constant(Json{{"stages", {"track", "route"}}}),
+                        .read_text = constant_text("track → route\n")});
+  tree.add("neighbours",
+           Node{.summary = "neighbours", .read = constant(Json{{"neighbours", Json::array()}})});
+  tree.add("routes", Node{.summary = "routes", .read = constant(Json{{"routes", Json::array()}})});
+  for (const char* path : {"net/ip_masquerade", "net/ip_masq/tcp", "net/ip_masq/udp",
+                           "net/ip_masq/icmp", "net/ip_conntrack", "net/nf_conntrack"})
+    tree.add(path, Node{.summary = path, .read_text = constant_text(std::string{path} + "\n")});
+  tree.add("sys/net/ipv4/ip_forward", ip_forward_node(router));
+  return tree;
+}
+
+}  // namespace masqgate::tests
