@@ -9,6 +9,7 @@
 
 #include "daemon/net/ip_address.hpp"
 #include "daemon/wire/bytes.hpp"
+#include "daemon/wire/checksum.hpp"
 
 namespace masqgate::wire {
 
@@ -47,6 +48,16 @@ class IcmpView {
   std::uint32_t rest() const { return load32(bytes_, 4); }
   std::span<Byte> payload() const { return bytes_.subspan(kHeaderSize); }
   std::span<Byte> bytes() const { return bytes_; }
+
+  // bytes: header and payload, the payload written already. pseudo_sum: zero for ICMP of IPv4.
+  static void emit(MutableBytes bytes, std::uint8_t type, std::uint8_t code, std::uint32_t rest,
+                   std::uint16_t pseudo_sum) {
+    store8(bytes, 0, type);
+    store8(bytes, 1, code);
+    store16(bytes, kChecksumOffset, 0);
+    store32(bytes, 4, rest);
+    store16(bytes, kChecksumOffset, complement(add(sum(bytes), pseudo_sum)));
+  }
 
  private:
   explicit IcmpView(std::span<Byte> bytes) : bytes_{bytes} {}

@@ -6,16 +6,18 @@
 
 #include "daemon/net/endpoint.hpp"
 #include "daemon/wire/bytes.hpp"
+#include "daemon/wire/checksum.hpp"
 
 namespace masqgate::wire {
 
 struct TcpFlags {
+  static constexpr std::uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAck = 0x10;
   std::uint8_t bits = 0;
-  bool fin() const { return (bits & 0x01) != 0; }
-  bool syn() const { return (bits & 0x02) != 0; }
-  bool rst() const { return (bits & 0x04) != 0; }
-  bool psh() const { return (bits & 0x08) != 0; }
-  bool ack() const { return (bits & 0x10) != 0; }
+  bool fin() const { return (bits & kFin) != 0; }
+  bool syn() const { return (bits & kSyn) != 0; }
+  bool rst() const { return (bits & kRst) != 0; }
+  bool psh() const { return (bits & kPsh) != 0; }
+  bool ack() const { return (bits & kAck) != 0; }
 };
 
 template <typename Byte>
@@ -41,6 +43,28 @@ class TcpView {
   std::uint16_t window() const { return load16(bytes_, 14); }
   std::uint16_t checksum() const { return load16(bytes_, kChecksumOffset); }
   std::span<Byte> payload() const { return bytes_.subspan(header_length()); }
+
+  // A header without options.
+  struct Fields {
+    net::Port source = 0;
+    net::Port destination = 0;
+    std::uint32_t sequence = 0;
+    std::uint32_t acknowledgement = 0;
+    TcpFlags flags{};
+    std::uint16_t window = 0;
+  };
+  // bytes: header and payload, the payload written already.
+  static void emit(MutableBytes bytes, const Fields& fields, std::uint16_t pseudo_sum) {
+    store16(bytes, 0, fields.source);
+    store16(bytes, 2, fields.destination);
+    store32(bytes, 4, fields.sequence);
+    store32(bytes, 8, fields.acknowledgement);
+    store8(bytes, 12, kHeaderSize / 4 << 4);
+    store8(bytes, 13, fields.flags.bits);
+    store16(bytes, 14, fields.window);
+    store32(bytes, kChecksumOffset, 0);  // and the urgent pointer
+    store16(bytes, kChecksumOffset, complement(add(sum(bytes), pseudo_sum)));
+  }
 
  private:
   explicit TcpView(std::span<Byte> bytes) : bytes_{bytes} {}
