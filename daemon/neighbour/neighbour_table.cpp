@@ -52,8 +52,10 @@ std::optional<std::uint32_t> Table::resolve(PortIndex port, net::IpAddress addre
   if (!entry) return std::nullopt;
   Neighbour& neighbour = entries_[*entry];
   if (neighbour.state != State::usable && now - neighbour.asked >= kAskAgain) {
-    // A failed one gets another chance with each question.
+    // A failed one gets another chance with each question. A stale one is good until Linux, which
+    // probes it now, says otherwise: it reports a failure, but not that it has begun to probe.
     if (neighbour.state == State::failed) neighbour.state = State::unresolved;
+    if (neighbour.state == State::stale) neighbour.state = State::usable;
     neighbour.asked = now;
     asker_.ask(port, address);
   }
