@@ -1,0 +1,24 @@
+// The words of the firewall in documents: JSON to Ruleset and back. docs/configuration.md shows
+// them.
+
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "daemon/firewall/ruleset.hpp"
+#include "daemon/json/reader.hpp"
+
+namespace masqgate::firewall {
+
+// The names of all ports; the place of a name is its PortIndex.
+using PortNames = std::span<const std::string>;
+
+// Reads an object of chains. Rules without an id get one: "forward-3" is the third of its chain.
+// Throws json::Error with the pointer of whatever is wrong.
+Ruleset from_json(const json::Value& firewall, PortNames ports);
+
+// The same object in canonical form: what from_json() reads back to an equal Ruleset.
+json::Json to_json(const Ruleset& ruleset, PortNames ports);
+
+}  // namespace masqgate::firewall

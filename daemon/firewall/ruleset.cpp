@@ -1,0 +1,160 @@
+#include "daemon/firewall/ruleset.hpp"
+
+#include <algorithm>
+
+namespace masqgate::firewall {
+namespace {
+
+std::optional<Hook> hook_of(std::string_view chain_name) {
+  const auto found = std::ranges::find(kHookNames, chain_name);
+  if (found == kHookNames.end()) return std::nullopt;
+  return static_cast<Hook>(found - kHookNames.begin());
+}
+
+// Follows all jumps once, before any packet does.
+class Inspection {
+ public:
+  explicit Inspection(const std::vector<Chain>& chains)
+      : chains_{chains}, heights_(chains.size(), kUnknown), reached_(chains.size()) {}
+
+  std::optional<BuildError> run() {
+    std::size_t rules = 0;
+    for (std::size_t c = 0; c < chains_.size(); ++c) {
+      rules += chains_[c].rules.size();
+      if (rules > kMaxRules || c > kMaxRules)
+        return BuildError{"more than " + std::to_string(kMaxRules) + " rules or chains", c};
+    }
+    for (std::size_t c = 0; c < chains_.size(); ++c)
+      if (auto error = measure(c, 0)) return error;
+    for (std::size_t c = 0; c < chains_.size(); ++c)
+      if (const auto hook = hook_of(chains_[c].name))
+        if (auto error = reach(c, *hook)) return error;
+    return std::nullopt;
+  }
+
+ private:
+  static constexpr std::size_t kUnknown = ~std::size_t{0};
+  static constexpr std::size_t kOpen = kUnknown - 1;  // we stand inside this chain
+
+  // How many jumps deep it goes from here, into heights_.
+  std::optional<BuildError> measure(std::size_t chain, std::size_t depth) {
+    if (heights_[chain] != kUnknown) return std::nullopt;
+    heights_[chain] = kOpen;
+    std::size_t height = 0;
+    for (std::size_t r = 0; r < chains_[chain].rules.size(); ++r) {
+      const Action& action = chains_[chain].rules[r].action;
+      if (action.kind != Action::Kind::jump) continue;
+      if (auto problem = follow(action.target, depth, height))
+        return BuildError{*problem, chain, r};
+      if (auto error = inner_) return error;
+    }
+    heights_[chain] = height;
+    return std::nullopt;
+  }
+
+  // One jump to target; its height goes into height. What is wrong with the jump itself is
+  // returned, what is wrong further in is left in inner_.
+  std::optional<std::string> follow(std::size_t target, std::size_t depth, std::size_t& height) {
+    if (target >= chains_.size()) return "jumps to a chain that does not exist";
+    const std::string name = "\"" + chains_[target].name + "\"";
+    if (hook_of(chains_[target].name))
+      return "jumps to " + name + ", which is built in; only your own chains can be jumped to";
+    if (heights_[target] == kOpen) return "jumps to " + name + ", which leads back here: a loop";
+    const std::string too_deep =
+        "jumps nest more than " + std::to_string(kMaxJumps) + " deep; flatten the chains";
+    if (depth == kMaxJumps) return too_deep;
+    inner_ = measure(target, depth + 1);
+    if (inner_) return std::nullopt;
+    height = std::max(height, heights_[target] + 1);
+    if (height > kMaxJumps) return too_deep;
+    return std::nullopt;
+  }
+
+  // Every rule that packets of this hook can meet must ask what can be known there.
+  std::optional<BuildError> reach(std::size_t chain, Hook hook) {
+    if (reached_[chain].contains(hook)) return std::nullopt;
+    reached_[chain].add(hook);
+    for (std::size_t r = 0; r < chains_[chain].rules.size(); ++r) {
+      const Rule& rule = chains_[chain].rules[r];
+      for (std::size_t m = 0; m < rule.matches.size(); ++m)
+        if (!makes_sense_in(rule.matches[m], hook))
+          return BuildError{"is not known in chain \"" + std::string{kHookNames[number(hook)]} +
+                                "\"; remove it here, or ask in another chain",
+                            chain, r, m};
+      if (rule.action.kind == Action::Kind::jump)
+        if (auto error = reach(rule.action.target, hook)) return error;
+    }
+    return std::nullopt;
+  }
+
+  const std::vector<Chain>& chains_;
+  std::vector<std::size_t> heights_;
+  std::vector<HookSet> reached_;
+  std::optional<BuildError> inner_;
+};
+
+}  // namespace
+
+std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains) {
+  if (auto error = Inspection{chains}.run()) return *std::move(error);
+  Ruleset built;
+  built.chains_ = std::move(chains);
+  for (std::size_t c = 0; c < built.chains_.size(); ++c) {
+    const Chain& chain = built.chains_[c];
+    const auto hook = hook_of(chain.name);
+    if (hook && (!chain.rules.empty() || chain.policy != Policy::accept))
+      built.hooks_[number(*hook)] = static_cast<ChainIndex>(c);
+    for (const Rule& rule : chain.rules)
+      built.per_packet_matches_ |= std::ranges::any_of(rule.matches, is_per_packet);
+  }
+  built.number_counters();
+  return built;
+}
+
+void Ruleset::number_counters() {
+  for (std::size_t c = 0; c < chains_.size(); ++c) {
+    const auto chain = static_cast<ChainIndex>(c);
+    for (std::size_t r = 0; r < chains_[c].rules.size(); ++r) {
+      chains_[c].rules[r].counter = static_cast<CounterIndex>(names_.size());
+      names_.emplace_back(chain, r);
+    }
+    if (std::ranges::find(hooks_, chain) == hooks_.end()) continue;
+    chains_[c].policy_counter = static_cast<CounterIndex>(names_.size());
+    names_.emplace_back(chain, kPolicy);
+  }
+}
+
+Ruleset::CounterName Ruleset::counter(CounterIndex index) const {
+  const auto& [c, r] = names_[index];
+  const Chain& chain = chains_[c];
+  return {chain.name, r == kPolicy ? kPolicyName : chain.rules[r].id};
+}
+
+Decision Ruleset::judge(const Chain& chain, Packet& packet) const noexcept {
+  if (const auto decision = walk(chain, packet)) return *decision;
+  packet.trail.add(chain.policy_counter);
+  return {chain.policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept};
+}
+
+// Empty if the end of the chain, or a return, was reached. Recursion ends: build() has measured it.
+std::optional<Decision> Ruleset::walk(const Chain& chain, Packet& packet) const noexcept {
+  for (const Rule& rule : chain.rules) {
+    if (!matches(rule.matches, packet)) continue;
+    packet.trail.add(rule.counter);
+    switch (rule.action.kind) {
+      case Action::Kind::accept:
+        return Decision{Decision::Kind::accept};
+      case Action::Kind::drop:
+        return Decision{Decision::Kind::drop};
+      case Action::Kind::reject:
+        return Decision{Decision::Kind::reject, rule.action.with};
+      case Action::Kind::return_:
+        return std::nullopt;
+      case Action::Kind::jump:
+        if (const auto decision = walk(chains_[rule.action.target], packet)) return decision;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace masqgate::firewall

@@ -1,0 +1,125 @@
+// Rules, chains, and the immutable Ruleset that judges packets.
+//
+// Five chains are built in and belong to a hook of the corridor; they end in their policy. Others
+// are jumped to, and return to where they came from. The first rule that matches and decides,
+// decides. Every rule that matched on the way, and a policy that decided, leaves its counter in the
+// packet's trail; the corridor counts.
+//
+//   prerouting ─▶ route ─┬─▶ forward ─▶ postrouting
+//                        └─▶ input         ▲
+//             from the host side: output ──┘
+//
+// A Ruleset allocates only while it is built. It never changes: new rules are a new Ruleset.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "daemon/firewall/match.hpp"
+
+namespace masqgate::firewall {
+
+// How a refused sender is told: ICMP unreachable codes (RFC 792, RFC 1812 5.2.7.1, RFC 4443 3.1),
+// or a TCP reset (RFC 9293 3.5.2).
+enum class RejectWith : std::uint8_t { port_unreachable, host, net, prohibited, tcp_reset };
+
+struct Decision {
+  enum class Kind : std::uint8_t { accept, drop, reject };
+  Kind kind = Kind::accept;
+  RejectWith with = RejectWith::port_unreachable;  // of a reject
+  constexpr bool operator==(const Decision&) const = default;
+};
+
+using ChainIndex = std::uint16_t;  // place in the list of chains
+using CounterIndex = std::uint16_t;
+
+struct Action {
+  enum class Kind : std::uint8_t { accept, drop, reject, jump, return_ };
+  Kind kind = Kind::accept;
+  RejectWith with = RejectWith::port_unreachable;  // of a reject
+  ChainIndex target = 0;                           // of a jump
+  bool operator==(const Action&) const = default;
+};
+
+struct Rule {
+  std::string id;  // unique in its chain, kept when rules around it change
+  std::string comment;
+  std::vector<Match> matches;  // all must hold; none: always
+  Action action;
+  CounterIndex counter = 0;  // given by Ruleset::build
+};
+
+enum class Policy : std::uint8_t { accept, drop };
+
+struct Chain {
+  std::string name;  // a name of kHookNames makes it that hook's chain
+  Policy policy = Policy::accept;
+  std::vector<Rule> rules;
+  CounterIndex policy_counter = 0;  // given by Ruleset::build
+};
+
+// Jumps inside jumps; deeper nests are refused.
+inline constexpr std::size_t kMaxJumps = 16;
+// Counters are 16 bits wide; a rule has one, and so has a policy.
+inline constexpr std::size_t kMaxRules = 65000;
+
+// What the counter of a chain's policy is called where rules have their id.
+inline constexpr std::string_view kPolicyName = "policy";
+
+// Why chains make no Ruleset, and where.
+struct BuildError {
+  std::string sentence;
+  std::size_t chain = 0;
+  std::optional<std::size_t> rule{};
+  std::optional<std::size_t> match{};  // of that rule; otherwise its action is meant
+};
+
+class Ruleset {
+ public:
+  Ruleset() = default;  // accepts everything, counts nothing
+  // Chain names and rule ids must be unique; the words of documents see to that.
+  static std::variant<Ruleset, BuildError> build(std::vector<Chain> chains);
+
+  // Judges a packet and adds to its trail. A hook without rules whose policy is accept costs one
+  // test, and counts nothing.
+  Decision evaluate(Hook hook, Packet& packet) const noexcept {
+    const ChainIndex chain = hooks_[number(hook)];
+    if (chain == kNone) return {};
+    return judge(chains_[chain], packet);
+  }
+
+  bool is_empty(Hook hook) const noexcept { return hooks_[number(hook)] == kNone; }
+  // True if some rule must see every packet, so that established connections take no short cut.
+  bool per_packet_matches() const noexcept { return per_packet_matches_; }
+
+  std::size_t counters() const noexcept { return names_.size(); }
+  struct CounterName {
+    std::string_view chain;
+    std::string_view rule;  // its id, or kPolicyName
+  };
+  CounterName counter(CounterIndex index) const;  // index < counters()
+
+  const std::vector<Chain>& chains() const noexcept { return chains_; }
+
+ private:
+  static constexpr ChainIndex kNone = 0xffff;
+  static constexpr std::size_t kPolicy = ~std::size_t{0};
+
+  Decision judge(const Chain& chain, Packet& packet) const noexcept;
+  std::optional<Decision> walk(const Chain& chain, Packet& packet) const noexcept;
+  void number_counters();
+
+  std::vector<Chain> chains_;
+  std::array<ChainIndex, kHookNames.size()> hooks_{kNone, kNone, kNone, kNone, kNone};
+  std::vector<std::pair<ChainIndex, std::size_t>> names_;  // counter -> chain, rule or kPolicy
+  bool per_packet_matches_ = false;
+};
+
+}  // namespace masqgate::firewall
