@@ -101,6 +101,7 @@ class Masqgate:
     """masqgated in the router's namespace."""
 
     program = os.environ.get("MASQGATED", "masqgated")
+    control = os.environ.get("MASQCTL", "masqctl")
 
     def __init__(self, lab):
         self.lab, self.process = lab, None
@@ -139,6 +140,9 @@ class Masqgate:
     def kill(self):
         self.process.kill()
 
+    def replug(self, nic, port):
+        """Nothing to do: the daemon takes a NIC of its configuration that appears."""
+
     def text(self, path):
         return (self.tree / path).read_text()
 
@@ -154,8 +158,8 @@ class Kernel:
 
     def start(self, config=None):
         config, router = copy.deepcopy(config or configuration()), self.lab.router
-        for name, port in config["ports"].items():
-            router.ip(f"link add {name} type bridge forward_delay 0 mcast_snooping 0",
+        for number, (name, port) in enumerate(config["ports"].items()):
+            router.ip(f"link add {name} address 02:00:00:00:01:{number:02} type bridge forward_delay 0",
                       *(f"link set dev {nic} master {name}" for nic in port["nics"]),
                       *(f"addr add {address} dev {name}{' nodad' if ':' in address else ''}"
                         for address in port["addresses"]),
@@ -182,6 +186,10 @@ class Kernel:
             }}""")
         router.run("nft", "-f", rules)
         return self
+
+    def replug(self, nic, port):
+        """masqgate takes a NIC of its configuration that appears; a plain bridge must be told."""
+        self.lab.router.ip(f"link set dev {nic} master {port}")
 
     def stop(self):
         self.lab.router.run("nft", "flush", "ruleset")

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""R1, R2: REST under traffic: pages, deletion, reload between two packets, refusals that change nothing."""
+import copy
+
+import lab as l
+import router as r
+import servers
+from story import check, check_equal, main, story
+
+
+def refused(function, *arguments):
+    """The Refused that the call raises."""
+    try:
+        shown = function(*arguments)
+    except r.Refused as refusal:
+        return refusal
+    raise l.Failed(f"was not refused: {arguments}: {shown}")
+
+
+@story("R1: connections are listed in pages, filtered, and complete", needs_masqgate=True)
+def pages(lab):
+    lab.masqgate.start()
+    echo = servers.UdpEcho(lab.server)
+    flows = [servers.udp_socket(host) for host in (lab.alice, lab.carol) for _ in range(30)]
+    for flow in flows:
+        check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
+    listed = lab.masqgate.connections(protocol="udp", limit=7)
+    check_equal({c["reply"]["destination_port"] for c in listed}, {port for _, port in echo.peers}, "outside ports")
+    check_equal(len({c["id"] for c in listed}), len(flows), "connections")
+    of_carol = lab.masqgate.connections(address=l.CAROL)
+    check_equal({c["original"]["source"] for c in of_carol}, {l.CAROL}, "sources")
+    check_equal(len(of_carol), 30, "connections of carol")
+    check(all(c["masquerade"] for c in listed), "all are masqueraded")
+
+
+@story("R1: a deleted connection is gone: the late answer does not come in", needs_masqgate=True)
+def delete(lab):
+    lab.masqgate.start()
+    echo = servers.UdpEcho(lab.server)
+    flow = servers.udp_socket(lab.alice, timeout=0.5)
+    check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
+    connection, = lab.masqgate.connections(protocol="udp")
+    lab.masqgate.rest.delete(f"/v1/connections/{connection['id']}")
+    check_equal(lab.masqgate.connections(protocol="udp"), [], "connections")
+    check_equal(refused(lab.masqgate.rest.delete, f"/v1/connections/{connection['id']}").status, 404, "again")
+    echo.socket.sendto(b"late", echo.peers[-1])
+    try:
+        got = flow.recv(100)
+    except TimeoutError:
+        got = None
+    check_equal(got, None, "what came in")
+
+
+@story("R2: a hundred reloads under traffic disturb nobody", needs_masqgate=True)
+def reloads(lab):
+    lab.masqgate.start()
+    servers.TcpEcho(lab.server)
+    transfers = [servers.Transfer(host, (l.INTERNET, 7)) for host in (lab.alice, lab.carol)]
+    config = r.configuration()
+    for number in range(100):
+        config["firewall"]["forward"]["rules"][1]["comment"] = f"version {number}"
+        lab.masqgate.rest.put("/v1/config", config)
+    for transfer in transfers:
+        transfer.wait_for_progress()
+        transfer.stop()
+
+
+@story("R2: a new rule acts on new connections, established ones stay", needs_masqgate=True)
+def new_rule(lab):
+    lab.masqgate.start()
+    servers.TcpEcho(lab.server)
+    transfer = servers.Transfer(lab.alice, (l.INTERNET, 7))
+    transfer.wait_for_progress()
+    config = r.configuration()
+    rules = config["firewall"]["forward"]["rules"]
+    rules.insert(1, {"id": "no-echo", "protocol": "tcp", "destination_port": "7", "action": "drop"})
+    lab.masqgate.rest.put("/v1/config", config)
+    transfer.wait_for_progress()
+    try:
+        servers.connect(lab.alice, (l.INTERNET, 7), timeout=1.5)
+        came_through = True
+    except TimeoutError:
+        came_through = False
+    check(not came_through, "a new connection passed the new rule")
+    check(lab.masqgate.rest.get("/v1/drops")["drops"]["rule"] > 0, "the drop is counted")
+    transfer.wait_for_progress()
+    lab.masqgate.rest.put("/v1/config", r.configuration())
+    check(servers.answers(servers.connect(lab.alice, (l.INTERNET, 7))), "without the rule again")
+    transfer.stop()
+
+
+BAD = [  # what is changed in the document, and what the pointer must name
+    ("/nat/0/masquerade", "nowhere"),
+    ("/nat/0/source", "192.168.0.0/33"),
+    ("/firewall/forward/policy", "perhaps"),
+    ("/firewall/forward/rules/0/state/0", "happy"),
+    ("/firewall/forward/rules/1/action", {"jump": "no-such-chain"}),
+    ("/firewall/forward/rules/1/in", 7),
+    ("/routes/0/via", "203.0.113.256"),
+    ("/ports/lan/addresses/0", "192.168.0.1/240"),
+    ("/conntrack", {"max": -1}),
+    ("/shard", {"spin_us": "fast"}),
+    ("/unheard_of", True),
+]
+
+
+def changed(config, pointer, value):
+    """The document with one value replaced."""
+    document = copy.deepcopy(config)
+    *way, last = [int(w) if w.isdigit() else w for w in pointer.strip("/").split("/")]
+    place = document
+    for step in way:
+        place = place[step]
+    place[last] = value
+    return document
+
+
+@story("R2: bad documents are refused by name, and change nothing", needs_masqgate=True)
+def bad_documents(lab):
+    lab.masqgate.start()
+    servers.TcpEcho(lab.server)
+    transfer = servers.Transfer(lab.alice, (l.INTERNET, 7))
+    before = lab.masqgate.rest.get("/v1/config")
+    for pointer, value in BAD:
+        refusal = refused(lab.masqgate.rest.put, "/v1/config", changed(r.configuration(), pointer, value))
+        check_equal(refusal.status, 422, f"status for {pointer} = {value!r}: {refusal}")
+        named = refusal.problem.get("pointer", "")
+        check(named.startswith(pointer), f"{pointer} = {value!r}: the answer names {named!r}: {refusal}")
+        check(refusal.problem.get("detail"), f"{pointer}: no explanation")
+    check_equal(lab.masqgate.rest.get("/v1/config"), before, "the configuration")
+    transfer.wait_for_progress()
+    transfer.stop()
+
+
+@story("R2: whoever does not name the version that he replaces is refused", needs_masqgate=True)
+def versions(lab):
+    lab.masqgate.start()
+    rest = lab.masqgate.rest
+    check_equal(refused(rest.request, "PUT", "/v1/config", r.configuration()).status, 428, "without If-Match")
+    stale = {"If-Match": '"something-old"'}
+    check_equal(refused(rest.request, "PUT", "/v1/config", r.configuration(), stale).status, 412, "stale")
+
+
+@story("R1: masqctl shows what REST shows", needs_masqgate=True)
+def masqctl(lab):
+    lab.masqgate.start()
+    servers.UdpEcho(lab.server)
+    check(servers.echoed(servers.udp_socket(lab.alice), (l.INTERNET, 7)), "no answer")
+    socket = lab.masqgate.rest.path
+    for words, expected in ((["status"], "masqgate"), (["connections"], l.ALICE), (["drops"], "rule"),
+                            (["config"], "masquerade")):
+        shown = lab.router.run(lab.masqgate.control, "--socket", socket, *words).stdout
+        check(expected in shown, f"masqctl {words}: no {expected!r} in:\n{shown}")
+
+
+if __name__ == "__main__":
+    main()
