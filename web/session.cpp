@@ -204,12 +204,11 @@ asio::awaitable<void> Session::let_read() {
 
 void Session::note_change(const Request& request, const Response& response) const {
   if (request.method == "GET" || request.method == "HEAD") return;
-  log::info("request that changes something",
-            {{"METHOD", request.method},
-             {"TARGET", request.target},
-             {"STATUS", std::to_string(response.status)},
-             {"PEER_UID", peer_ ? std::to_string(peer_->uid) : "tcp"},
-             {"PEER_PID", peer_ ? std::to_string(peer_->pid) : "tcp"}});
+  log::info("a change was asked for", {{"METHOD", request.method},
+                                       {"TARGET", request.target},
+                                       {"STATUS", std::to_string(response.status)},
+                                       {"PEER_UID", peer_ ? std::to_string(peer_->uid) : "tcp"},
+                                       {"PEER_PID", peer_ ? std::to_string(peer_->pid) : "tcp"}});
 }
 
 }  // namespace masqgate::web

@@ -4,13 +4,11 @@
 // request through one descriptor of /dev/fuse (fuse(4)); the control thread answers them between
 // its other work, on the same Asio loop, without a thread of its own.
 //
-//   open(2)   asks the node once and keeps the answer (Handles): all reads of this open file see
-//   the
-//             same moment. Other requests go on while a node takes its time.
-//   read(2)   takes bytes of that answer. Files say size 0 and are read until their end, as in
-//   /proc. write(2)  from offset 0 hands its bytes to the node at once, as /proc/sys does; what the
-//   node
-//             refuses is refused by write(2) itself, so that the shell prints it.
+// - open(2) asks the node once and keeps the answer (Handles): all reads of this open file see the
+//   same moment. Other requests go on while a node takes its time.
+// - read(2) takes bytes of that answer. Files say size 0 and are read until their end, as in /proc.
+// - write(2) from offset 0 hands its bytes to the node at once, as /proc/sys does; what the node
+//   refuses is refused by write(2) itself, so that the shell prints it.
 //
 // Nobody outside can hold up the daemon: everything is bounded (Limits), a reader who stops reading
 // holds nothing but his snapshot. The daemon itself must never look into its own mount: it would

@@ -65,13 +65,13 @@ def targets(results):
     rows = [["figure", "router", "to", "target", "median of the ratios (spread)", "reached"]]
     for figure, router, other, bound, less in TARGETS:
         ratios = results.ratios(router, figure, other)
+        measured, reached = "not measured", "–"
         if ratios:
             median = statistics.median(ratios)
-            reached = median <= bound if less else median >= bound
-            rows.append([TITLES[figure][0], router, other, f"{'≤' if less else '≥'} {bound}", spread(ratios, 2),
-                         "yes" if reached else "**no**"])
-        else:
-            rows.append([TITLES[figure][0], router, other, f"{'≤' if less else '≥'} {bound}", "not measured", "–"])
+            measured = spread(ratios, 2)
+            reached = "yes" if (median <= bound if less else median >= bound) else "**no**"
+        target = f"{'≤' if less else '≥'} {bound}"
+        rows.append([TITLES[figure][0], router, other, target, measured, reached])
     return table(rows)
 
 

@@ -25,7 +25,8 @@ def pages(lab):
     for flow in flows:
         check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
     listed = lab.masqgate.connections(protocol="udp", limit=7)
-    check_equal({c["reply"]["destination_port"] for c in listed}, {port for _, port in echo.peers}, "outside ports")
+    outside = {c["reply"]["destination_port"] for c in listed}
+    check_equal(outside, {port for _, port in echo.peers}, "outside ports")
     check_equal(len({c["id"] for c in listed}), len(flows), "connections")
     of_carol = lab.masqgate.connections(address=l.CAROL)
     check_equal({c["original"]["source"] for c in of_carol}, {l.CAROL}, "sources")

@@ -71,14 +71,13 @@ def hostile_frames(router_mac, own_mac, count):
     ethernet = bytes.fromhex(router_mac.replace(":", "") + own_mac.replace(":", ""))
     source, target = (socket.inet_aton(a) for a in (l.ALICE, l.INTERNET))
     source_6, target_6 = (socket.inet_pton(socket.AF_INET6, a) for a in (l.ALICE_6, l.INTERNET_6))
-    transport = {6: bytes.fromhex("9c40005000000001000000005002faf000000000"), 1: bytes.fromhex("0800f7fd00010001"),
-                 17: bytes.fromhex("9c40003500100000") + b"12345678", 47: b"\0" * 8,
-                 58: bytes.fromhex("8000000000010001")}
+    transport = {1: "0800f7fd00010001", 6: "9c40005000000001000000005002faf000000000",
+                 17: "9c400035001000003132333435363738", 47: "0000000000000000", 58: "8000000000010001"}
     good = []
-    for protocol, rest in transport.items():
-        length = 20 + len(rest)
-        good.append(ethernet + b"\x08\x00" + bytes([0x45, 0, length >> 8, length & 255, 0, 1, 0, 0, 64, protocol,
-                                                    0, 0]) + source + target + rest)
+    for protocol, text in transport.items():
+        rest = bytes.fromhex(text)
+        good.append(ethernet + b"\x08\x00" + bytes([0x45, 0, 0, 20 + len(rest), 0, 1, 0, 0, 64, protocol, 0, 0]) +
+                    source + target + rest)
         good.append(ethernet + b"\x86\xdd" + bytes([0x60, 0, 0, 0, 0, len(rest), protocol, 64]) + source_6 +
                     target_6 + rest)
         good.append(ethernet + b"\x86\xdd" + bytes([0x60, 0, 0, 0, 0, len(rest) + 8, 44, 64]) + source_6 +

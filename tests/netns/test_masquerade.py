@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """M1: hosts of several LANs reach a server that sees only the WAN address; answers come home."""
+import socket
+
 import lab as l
 import servers
-from story import check, check_equal, main, story
+from story import Witness, check, check_equal, main, story
 
 PAGE = f"http://{l.INTERNET}/"
 
@@ -79,6 +81,25 @@ def both_sides(lab):
         check(lines and not strange, f"{side.file.name}: {strange or 'nothing'}")
         bad = [line for line in side.packets("", "-v") if "bad cksum" in line]
         check(not bad, f"IPv4 header checksums: {bad}")
+
+
+@story("K-29: the witness of every story notices a frame with an inside source outside")
+def witness(lab):
+    with lab.router.inside():
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        wire.bind(("wan0", 0))
+    macs = lab.server.mac() + lab.router.mac("wan0")
+    addresses = socket.inet_aton(l.ALICE) + socket.inet_aton(l.SERVER)
+    header = "0800" + "450000140001000040010000"  # Ethernet type, IPv4 up to the checksum
+    wire.send(bytes.fromhex(macs.replace(":", "") + header) + addresses)
+    l.wait_until(lambda: lab.witness.captures[0].packets(), "the frame to be seen")
+    noticed = False
+    try:
+        lab.witness.testify()
+    except l.Failed:
+        noticed = True
+    check(noticed, "nothing was noticed")
+    lab.witness = Witness(lab)
 
 
 @story("M1: unsolicited packets from outside do not come in")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""House plan section 1: real programs of Linux work on masqgate's ports as on any interface (dnsmasq, udhcpc)."""
+"""House plan section 1: programs of Linux work on masqgate's ports as on any interface (dnsmasq, udhcpc)."""
 import pathlib
 
 import lab as l

@@ -43,7 +43,7 @@ TEST_CASE("json: what is refused, and where") {
   std::string wide = "{";
   for (std::size_t i = 0; i <= kMaxMembers; ++i) wide += "\"" + std::to_string(i) + "\":0,";
   struct Case {
-    const char* name;
+    std::string name;
     std::string text;
     std::string pointer;
   };

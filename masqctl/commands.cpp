@@ -1,0 +1,219 @@
+#include "masqctl/commands.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <utility>
+
+#include "masqctl/tables.hpp"
+
+namespace masqgate::ctl {
+namespace {
+
+constexpr std::size_t kPage = 500;  // connections per request
+
+// "the ports are missing (/ports)" out of a problem document, or the bare status.
+std::string problem_text(const Reply& reply) {
+  const Json document = Json::parse(reply.body, nullptr, false);
+  const std::string detail = document.is_object() ? member(document, {"detail"}) : "-";
+  if (detail == "-") return "the router answered with status " + std::to_string(reply.status);
+  const std::string pointer = member(document, {"pointer"});
+  return detail + (pointer == "-" ? "" : " (" + pointer + ")");
+}
+
+// The answer to a call that succeeds; about names what it was about in the message if not.
+Reply ask(const Context& context, const Call& call, const std::string& about) {
+  Reply reply = send(context.socket, call);
+  if (reply.status < 200 || reply.status > 299)
+    throw Failure{Exit::refused, about + ": " + problem_text(reply)};
+  return reply;
+}
+
+Json parse(const Reply& reply, const std::string& about) {
+  Json document = Json::parse(reply.body, nullptr, false);
+  if (document.is_discarded()) throw Failure{Exit::refused, about + ": the answer is no JSON"};
+  return document;
+}
+
+std::string read_all(std::istream& in) {
+  return {std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}};
+}
+
+std::string read_file(const std::string& name) {
+  if (name == "-") return read_all(std::cin);
+  try {
+    std::ifstream file{name, std::ios::binary};
+    if (!file) throw Failure{Exit::usage, name + ": " + std::strerror(errno)};
+    return read_all(file);
+  } catch (const std::ios_base::failure& error) {  // a directory can be opened, but not read
+    throw Failure{Exit::usage, name + ": " + error.code().message()};
+  }
+}
+
+// Fetches the current version and puts the file in its place, so that a change by somebody else in
+// between is noticed and not overwritten.
+void put_config(const Context& context, const std::string& file, const std::string& target,
+                std::string_view done) {
+  const std::string document = read_file(file);
+  const Reply current = ask(context, {.target = "/v1/config"}, "config");
+  const Call call{.method = "PUT", .target = target, .if_match = current.etag, .body = document};
+  const Reply reply = ask(context, call, file);
+  if (context.json) {
+    context.out << reply.body;
+    return;
+  }
+  context.out << done << '\n';
+  if (!reply.body.empty()) print_document(context.out, parse(reply, file));
+}
+
+std::string page_target(const ConnectionFilter& filter, std::size_t limit,
+                        const std::string& cursor) {
+  std::string target = "/v1/connections?limit=" + std::to_string(limit);
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) target += std::string{"&"} + name + "=" + percent_encode(value);
+  };
+  add("protocol", filter.protocol);
+  add("state", filter.state);
+  add("address", filter.address);
+  add("cursor", cursor);
+  return target;
+}
+
+std::string flags_of(const Json& connection) {
+  std::string flags;
+  for (const char* name : {"masquerade", "assured"})
+    if (member(connection, {name}) == "yes")
+      flags += (flags.empty() ? "" : ",") + std::string{name};
+  return flags;
+}
+
+std::vector<std::string> connection_row(const Json& connection) {
+  const Json nothing = Json::object();
+  const auto direction = [&](const char* name) -> const Json& {
+    return connection.contains(name) ? connection[name] : nothing;
+  };
+  const Json &original = direction("original"), &reply = direction("reply");
+  const auto both = [&](const char* name) {
+    return member(original, {name}) + "/" + member(reply, {name});
+  };
+  return {member(connection, {"id"}),
+          member(connection, {"protocol"}),
+          member(connection, {"state"}),
+          member(connection, {"timeout_s"}),
+          endpoint(original, "source", "source_port"),
+          endpoint(original, "destination", "destination_port"),
+          endpoint(reply, "destination", "destination_port"),
+          both("packets"),
+          both("bytes"),
+          flags_of(connection)};
+}
+
+// Calls on_page with the list of each page until the end or the limit; returns the cursor behind
+// it, or null.
+template <class OnPage>
+Json walk_pages(const Context& context, const ConnectionFilter& filter, OnPage on_page) {
+  std::size_t left = filter.limit == 0 ? static_cast<std::size_t>(-1) : filter.limit;
+  std::string cursor = filter.cursor;
+  for (;;) {
+    const std::string target = page_target(filter, std::min(left, kPage), cursor);
+    Json page = parse(ask(context, {.target = target}, "connections"), "connections");
+    if (!page.is_object() || !page.contains("connections"))
+      throw Failure{Exit::refused, "connections: the answer has none"};
+    const std::size_t size = page["connections"].size();
+    on_page(page["connections"]);
+    left -= std::min(left, size);
+    const Json next = page.value("next", Json{});
+    if (next.is_null() || left == 0) return next;
+    if (cell(next) == cursor) throw Failure{Exit::refused, "connections: the pages do not end"};
+    cursor = cell(next);
+  }
+}
+
+}  // namespace
+
+void show_document(const Context& context, const std::string& name) {
+  const Reply reply = ask(context, {.target = "/v1/" + name}, name);
+  if (context.json)
+    context.out << reply.body;
+  else
+    print_document(context.out, parse(reply, name));
+}
+
+void show_text(const Context& context, const std::string& name) {
+  Call call{.target = "/v1/" + name};
+  if (!context.json) call.accept = "text/plain";
+  const Reply reply = ask(context, call, name);
+  context.out << (context.json ? reply.body : printable(reply.body));
+}
+
+void get(const Context& context, const std::string& path) {
+  const bool plain = std::ranges::all_of(path, [](char c) { return c > ' ' && c < 0x7f; });
+  if (path.empty() || !plain)
+    throw Failure{Exit::usage, "a path has no blanks; write special characters as %20"};
+  const std::string target = path.front() == '/' ? path : "/v1/" + path;
+  context.out << ask(context, {.target = target}, target).body;
+}
+
+void show_drops(const Context& context) {
+  const Reply reply = ask(context, {.target = "/v1/drops"}, "drops");
+  if (context.json) {
+    context.out << reply.body;
+    return;
+  }
+  Json document = parse(reply, "drops");
+  Table table{2};
+  table.add({"REASON", "PACKETS"});
+  if (document.is_object() && document.contains("drops"))
+    for (const auto& [reason, count] : document["drops"].items()) table.add({reason, cell(count)});
+  table.print(context.out);
+  if (!document.is_object()) return;
+  document.erase("drops");
+  context.out << '\n';
+  print_document(context.out, document);
+}
+
+void list_connections(const Context& context, const ConnectionFilter& filter) {
+  if (context.json) {
+    Json all = Json::array();
+    const Json next = walk_pages(context, filter, [&](Json& page) {
+      for (Json& one : page) all.push_back(std::move(one));
+    });
+    context.out << Json{{"connections", std::move(all)}, {"next", next}}.dump() << '\n';
+    return;
+  }
+  const std::vector<std::string> heads{"ID",          "PROTOCOL", "STATE",   "TIMEOUT", "SOURCE",
+                                       "DESTINATION", "REPLY-TO", "PACKETS", "BYTES",   "FLAGS"};
+  Table table{heads.size()};
+  table.add(heads);
+  walk_pages(context, filter, [&](const Json& page) {
+    for (const Json& one : page) table.add(connection_row(one));
+    table.print(context.out);
+  });
+}
+
+void delete_connection(const Context& context, const std::string& id) {
+  const Call call{.method = "DELETE", .target = "/v1/connections/" + percent_encode(id)};
+  ask(context, call, "connection " + id);
+}
+
+void show_config(const Context& context) {
+  const Reply reply = ask(context, {.target = "/v1/config"}, "config");
+  if (context.json)
+    context.out << reply.body;
+  else
+    context.out << parse(reply, "config").dump(2, ' ', false, Json::error_handler_t::replace)
+                << '\n';
+}
+
+void check_config(const Context& context, const std::string& file) {
+  put_config(context, file, "/v1/config?dry_run=1", "acceptable");
+}
+
+void apply_config(const Context& context, const std::string& file) {
+  put_config(context, file, "/v1/config", "applied");
+}
+
+}  // namespace masqgate::ctl

@@ -1,0 +1,137 @@
+// masqctl: looks into a running masqgated and changes it, through its REST door (web/openapi.json).
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+#include <string>
+
+#include "masqctl/commands.hpp"
+
+namespace {
+
+using namespace masqgate::ctl;
+
+constexpr const char* kSocket = "/run/masqgate/api.sock";
+constexpr const char* kConfiguration = "/etc/masqgate/masqgate.json";
+
+struct Arguments {
+  std::string socket = kSocket;
+  bool json = false;
+  ConnectionFilter filter{};
+  std::string id{}, path{}, file{};
+  std::string reload_file = kConfiguration;
+};
+
+using Action = std::function<void(const Context&)>;
+
+void add_filter(CLI::App& command, ConnectionFilter& filter) {
+  command.add_option("--protocol", filter.protocol, "only tcp, udp, icmp, …");
+  command.add_option("--state", filter.state, "only this state, such as established");
+  command.add_option("--address", filter.address, "only with this address or prefix at an end");
+  command.add_option("--limit", filter.limit, "at most so many (default: all)");
+  command.add_option("--cursor", filter.cursor,
+                     "go on behind an earlier list (\"next\" of --json)");
+}
+
+void add_connections(CLI::App& app, Arguments& given, Action& action) {
+  CLI::App* connections = app.add_subcommand("connections", "tracked connections");
+  const auto list = [&given, &action] {
+    action = [&given](const Context& context) { list_connections(context, given.filter); };
+  };
+  connections->require_subcommand(0, 1);
+  connections->parse_complete_callback([=] {
+    if (connections->get_subcommands().empty()) list();
+  });
+  add_filter(*connections, given.filter);
+  CLI::App* listing = connections->add_subcommand("list", "list them (the default)");
+  add_filter(*listing, given.filter);
+  listing->parse_complete_callback(list);
+  CLI::App* removal = connections->add_subcommand("delete", "forget one");
+  removal->add_option("ID", given.id, "as listed")->required();
+  removal->parse_complete_callback(
+      [&] { action = [&](const Context& context) { delete_connection(context, given.id); }; });
+}
+
+void add_config(CLI::App& app, Arguments& given, Action& action) {
+  CLI::App* config = app.add_subcommand("config", "the configuration document");
+  config->require_subcommand(1);
+  config->add_subcommand("show", "print the one in force")->parse_complete_callback([&] {
+    action = show_config;
+  });
+  CLI::App* check = config->add_subcommand("check", "ask whether a file would be accepted");
+  check->add_option("FILE", given.file, "\"-\" is the standard input")->required();
+  check->parse_complete_callback(
+      [&] { action = [&](const Context& context) { check_config(context, given.file); }; });
+  CLI::App* apply = config->add_subcommand("apply", "replace the configuration by a file");
+  apply->add_option("FILE", given.file, "\"-\" is the standard input")->required();
+  apply->parse_complete_callback(
+      [&] { action = [&](const Context& context) { apply_config(context, given.file); }; });
+  CLI::App* reload = app.add_subcommand("reload", "apply the configuration file again");
+  reload->add_option("FILE", given.reload_file, "the file")->capture_default_str();
+  reload->parse_complete_callback(
+      [&] { action = [&](const Context& context) { apply_config(context, given.reload_file); }; });
+}
+
+void add_views(CLI::App& app, Arguments& given, Action& action) {
+  struct View {
+    const char* name;
+    const char* summary;
+    void (*show)(const Context&, const std::string&);
+  };
+  for (const View& view : {View{"status", "name, version, uptime, ports", show_document},
+                           View{"ports", "ports, interfaces and counters", show_document},
+                           View{"neighbours", "neighbours known from the kernel", show_document},
+                           View{"routes", "routes known from the kernel", show_document},
+                           View{"path", "the way of a packet, with counters", show_text}})
+    app.add_subcommand(view.name, view.summary)->parse_complete_callback([&action, view] {
+      action = [view](const Context& context) { view.show(context, view.name); };
+    });
+  app.add_subcommand("drops", "dropped packets by reason")->parse_complete_callback([&] {
+    action = show_drops;
+  });
+  CLI::App* raw = app.add_subcommand("get", "print any resource as it comes");
+  raw->add_option("PATH", given.path, "such as net/ip_masquerade, or /healthz")->required();
+  raw->parse_complete_callback(
+      [&] { action = [&](const Context& context) { get(context, given.path); }; });
+}
+
+int run(int argc, char** argv) {
+  Arguments given;
+  Action action;
+  CLI::App app{"Looks into a running masqgated and changes it."};
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", "masqctl " MASQGATE_VERSION);
+  app.add_option("--socket", given.socket, "socket of the router")
+      ->envname("MASQGATE_SOCKET")
+      ->capture_default_str();
+  app.add_flag("--json", given.json, "print what the router says instead of tables");
+  add_views(app, given, action);
+  add_connections(app, given, action);
+  add_config(app, given, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool asked = error.get_exit_code() == 0;  // --help, --version
+    app.exit(error);
+    return static_cast<int>(asked ? Exit::done : Exit::usage);
+  }
+  action(Context{.socket = given.socket, .json = given.json, .out = std::cout});
+  std::cout.flush();
+  return static_cast<int>(std::cout ? Exit::done : Exit::usage);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Failure& failure) {
+    std::cout.flush();
+    std::cerr << "masqctl: " << failure.what() << '\n';
+    return static_cast<int>(failure.code());
+  } catch (const std::exception& error) {
+    std::cerr << "masqctl: " << error.what() << '\n';
+    return static_cast<int>(Exit::refused);
+  }
+}

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Runs masqctl against the REST door over a made-up router, and against sockets where none is.
+
+Usage: test_masqctl.py MASQCTL FIXTURE_SERVER [unittest arguments]
+"""
+import json
+import os
+import pathlib
+import pwd
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+PATIENCE = 30  # seconds until a test that hangs fails
+
+
+class WithRouter(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.socket = os.path.join(self.folder.name, "api.sock")
+
+    def start(self):
+        router = subprocess.Popen([SERVER, self.socket, "-", "8", "20000"], stdout=subprocess.PIPE)
+        self.addCleanup(router.communicate)
+        self.addCleanup(router.terminate)
+        self.assertTrue(router.stdout.readline().startswith(b"ready"))
+
+    def file(self, text):
+        path = os.path.join(self.folder.name, "given.json")
+        pathlib.Path(path).write_text(text)
+        return path
+
+    def ctl(self, *arguments, code=0, given=None, **how):
+        done = subprocess.run([MASQCTL, "--socket", self.socket, *arguments], capture_output=True, text=True,
+                              input=given, timeout=PATIENCE, **how)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(bool(done.stderr), code != 0, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+
+class Views(WithRouter):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def test_tables(self):
+        for command, words in (("status", ["name               masqgate\n", "connections.count  25\n"]),
+                               ("ports", ["NAME  INTERFACES    MTU", "lan   eth1, br-lan  1500"]),
+                               ("drops", ["REASON  PACKETS\nttl     3\npolicy  12\n", "consumed    5\n"]),
+                               ("path", ["track → route\n"]), ("neighbours", ["neighbours  -\n"]), ("routes", ["routes  -\n"])):
+            with self.subTest(command):
+                shown = self.ctl(command)
+                for word in words:
+                    self.assertIn(word, shown)
+                self.assertIsInstance(json.loads(self.ctl(command, "--json")), dict)
+                self.assertIsInstance(json.loads(self.ctl("--json", command)), dict)
+
+    def test_get(self):
+        self.assertEqual(self.ctl("get", "net/ip_masq/tcp"), "net/ip_masq/tcp\n")
+        self.assertEqual(self.ctl("get", "/healthz"), "ok\n")
+        self.assertEqual(json.loads(self.ctl("get", "connections?limit=1"))["next"], "1")
+        self.assertIn("nothing at /v1/nope", self.ctl("get", "nope", code=1))
+        self.assertIn("blanks", self.ctl("get", "a b", code=2))
+
+    def test_connections(self):
+        lines = self.ctl("connections").splitlines()
+        self.assertEqual(len(lines), 26)
+        self.assertEqual(lines[1].split(), ["1", "tcp", "established", "432000", "192.168.0.1:40001", "198.51.100.1:443",
+                                            "203.0.113.2:50001", "10/9", "1000/900", "masquerade,assured"])
+        self.assertEqual(len(self.ctl("connections", "list", "--protocol", "udp").splitlines()), 6)
+        self.assertEqual(len(self.ctl("connections", "--limit", "3").splitlines()), 4)
+        page = json.loads(self.ctl("connections", "--limit", "20", "--json"))
+        rest = json.loads(self.ctl("connections", "list", "--json", "--cursor", page["next"]))
+        self.assertEqual(([c["id"] for c in rest["connections"]], rest["next"]), (["21", "22", "23", "24", "25"], None))
+        self.assertEqual(self.ctl("connections", "delete", "7"), "")
+        self.assertIn("connection 7: there is no connection 7", self.ctl("connections", "delete", "7", code=1))
+        self.assertEqual(len(self.ctl("connections").splitlines()), 25)
+
+
+class Configuration(WithRouter):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def test_show_check_apply_reload(self):
+        before = self.ctl("config", "show")
+        self.assertEqual(json.loads(before), json.loads(self.ctl("config", "show", "--json")))
+        path = self.file('{"ports": {}, // with a comment\n "nat": []}')
+        self.assertIn("acceptable", self.ctl("config", "check", path))
+        self.assertEqual(self.ctl("config", "show"), before)
+        self.assertIn("applied", self.ctl("config", "apply", path))
+        self.assertEqual(json.loads(self.ctl("config", "show")), {"ports": {}, "nat": []})
+        self.assertTrue(json.loads(self.ctl("config", "apply", "-", "--json", given=before))["applied"])
+        self.assertEqual(self.ctl("config", "show"), before)
+        self.ctl("reload", path)
+        self.assertEqual(json.loads(self.ctl("config", "show")), {"ports": {}, "nat": []})
+
+    def test_refusals_say_where(self):
+        path = self.file('{"nat": []}')
+        self.assertEqual(self.ctl("config", "apply", path, code=1), f"masqctl: {path}: the ports are missing (/ports)\n")
+        path = self.file('{"ports": {}\n "nat": []}')
+        self.assertIn("(line 2, column 6)", self.ctl("config", "check", path, code=1))
+        path = self.file(" " * (2 << 20))
+        self.assertIn("too long", self.ctl("config", "apply", path, code=1))
+        self.assertIn("No such file", self.ctl("config", "apply", "/nonexistent.json", code=2))
+        self.assertIn("Is a directory", self.ctl("config", "check", "/", code=2))
+
+
+class Arguments(WithRouter):
+    def test_wrong_ones_are_usage_errors(self):
+        for arguments in ([], ["bogus"], ["status", "extra"], ["config"], ["config", "apply"], ["connections", "delete"],
+                          ["connections", "--limit", "x"], ["get"]):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, code=2)
+        self.assertIn("connections", self.ctl("--help"))
+        self.assertTrue(self.ctl("--version").startswith("masqctl "))
+
+    def test_a_full_disk_is_no_success(self):
+        self.start()
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([MASQCTL, "--socket", self.socket, "status"], stdout=full, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 2)
+
+
+class Unreachable(WithRouter):
+    def answer_with(self, data):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self.socket)
+        listener.listen()
+
+        def serve():
+            with listener, listener.accept()[0] as peer:
+                peer.recv(65536)
+                peer.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        self.addCleanup(thread.join)
+
+    def test_no_socket(self):
+        message = self.ctl("status", code=3)
+        self.assertIn("there is no such socket", message)
+        self.assertIn("systemctl start masqgated", message)
+
+    def test_the_socket_from_the_environment(self):
+        done = subprocess.run([MASQCTL, "status"], capture_output=True, text=True, timeout=PATIENCE,
+                              env={"MASQGATE_SOCKET": "/nonexistent/api.sock"})
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("/nonexistent/api.sock", done.stderr)
+
+    def test_a_socket_without_a_daemon(self):
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(self.socket)
+        self.assertIn("has ended", self.ctl("status", code=3))
+
+    def test_no_socket_at_all_but_a_file(self):
+        pathlib.Path(self.socket).write_text("")
+        self.assertIn("no socket", self.ctl("status", code=3))
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody without permission")
+    def test_no_permission(self):
+        self.start()
+        os.chmod(self.folder.name, 0o755)
+        nobody = pwd.getpwnam("nobody")
+        program = os.path.join(self.folder.name, "masqctl")  # nobody may not come to the build directory
+        pathlib.Path(program).write_bytes(pathlib.Path(MASQCTL).read_bytes())
+        os.chmod(program, 0o755)
+        done = subprocess.run([program, "--socket", self.socket, "status"], capture_output=True, text=True, timeout=PATIENCE,
+                              user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], cwd="/")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("permission denied", done.stderr)
+
+    def test_strange_answers(self):
+        for data, words in ((b"", "without an answer"), (b"SSH-2.0-OpenSSH\r\n\r\n", "not masqgated"),
+                            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "without an answer")):
+            with self.subTest(data=data):
+                if os.path.exists(self.socket):
+                    os.unlink(self.socket)
+                self.answer_with(data)
+                self.assertIn(words, self.ctl("status", code=3))
+
+    def test_answers_that_make_no_sense(self):
+        def http(status, body):
+            return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+        for data, command, words in ((http(200, "<html>"), "status", "no JSON"), (http(500, "oops"), "status", "status 500"),
+                                     (http(200, "[]"), "connections", "has none"), (http(503, "[]"), "drops", "status 503")):
+            with self.subTest(data=data):
+                if os.path.exists(self.socket):
+                    os.unlink(self.socket)
+                self.answer_with(data)
+                self.assertIn(words, self.ctl(command, code=1))
+
+
+if __name__ == "__main__":
+    MASQCTL, SERVER = (os.path.abspath(program) for program in sys.argv[1:3])
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
