@@ -81,10 +81,12 @@ struct Packet {
   bool made_here = false;   // an ICMP error of our own
   bool ttl_taken = false;   // the hop limit was decremented already
   net::IpAddress next_hop;
+  std::uint16_t route_mtu = 0;  // the route's own, where it has one
   std::uint32_t neighbour = 0;  // entry of the next hop, once resolved
 
   // What tracking knows.
   conntrack::Connection* connection = nullptr;
+  std::uint32_t connection_serial = 0;  // while parked: which use of the record was meant
   Direction direction = Direction::original;
   ConnState state = ConnState::untracked;
   std::uint32_t mark = 0;
