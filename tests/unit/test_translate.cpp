@@ -6,6 +6,7 @@
 #include <random>
 
 #include "daemon/nat/translate.hpp"
+#include "daemon/wire/checksum.hpp"
 #include "tests/support/frames.hpp"
 #include "tests/support/packet_checks.hpp"
 
@@ -103,6 +104,39 @@ TEST_CASE("translate: no checksum stays none, a wrong one stays wrong") {
     Packet packet = packet_of(pool, dice.packet(tcp(), net::Family::v6).bad_checksum());
     nat::rewrite(packet, dice.like(packet.tuple));
     REQUIRE(checksum_problem(packet.frame.ip()) == "tcp checksum");
+  }
+}
+
+TEST_CASE("translate: a UDP checksum that comes out as zero is sent as all ones (RFC 768)") {
+  FramePool pool{1};
+  for (const char* to_address : {"198.51.100.1", "2001:db8::1"}) {
+    CAPTURE(to_address);
+    const PacketBuilder builder = udp().to(to_address, 53).payload("x");
+    // The source port that brings the sum to all ones: what was missing is the checksum itself.
+    const auto towards_zero = [](Tuple tuple, wire::Bytes datagram) {
+      tuple.source_port = wire::add(tuple.source_port, wire::load16(datagram, 6));
+      return tuple;
+    };
+    {
+      Packet packet = packet_of(pool, builder);
+      nat::rewrite(packet, towards_zero(packet.tuple, packet.transport()));
+      CHECK(wire::load16(packet.transport(), 6) == 0xffff);
+      CHECK(checksum_problem(packet.frame.ip()) == "");
+    }
+    {
+      Packet error = packet_of(pool, icmp_error(3, 1).to(to_address).quoting(builder));
+      const auto quoted = error.frame.ip().subspan(error.quote_transport_offset);
+      nat::rewrite_quote(error, towards_zero(*error.quoted, quoted));
+      CHECK(wire::load16(quoted, 6) == 0xffff);
+      CHECK(mismatch(error.frame.ip(), {good_checksums(), quotes({})}) == "");
+    }
+    PacketBuilder partial = builder;
+    const Octets whole = builder.datagram();
+    partial.from(net::Endpoint{builder.tuple().source_address, wire::load16(whole, 6)});
+    Packet packet = packet_of(pool, partial.partial_checksum());
+    nat::complete_checksum(packet);
+    CHECK(wire::load16(packet.transport(), 6) == 0xffff);
+    CHECK(checksum_problem(packet.frame.ip()) == "");
   }
 }
 
