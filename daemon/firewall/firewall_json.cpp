@@ -83,21 +83,6 @@ Json write_terms(bool negated, const std::vector<std::string>& texts) {
   return list;
 }
 
-PortIndex read_port(const Term& term, PortNames ports) {
-  const auto found = std::ranges::find(ports, term.text);
-  if (found == ports.end())
-    term.value.refuse("there is no port " + Value::quoted(term.text) + " in \"ports\"");
-  return static_cast<PortIndex>(found - ports.begin());
-}
-
-net::Prefix read_prefix(const Term& term) {
-  if (const auto prefix = net::Prefix::parse(term.text)) return *prefix;
-  if (const auto inside = net::InterfaceAddress::parse(term.text))
-    term.value.refuse("has bits set behind its length; the network is " + inside->network().text());
-  term.value.refuse(Value::quoted(term.text) +
-                    " is no address or network such as 192.168.0.0/24 or 2001:db8::/32");
-}
-
 // "80", "1024-65535", 80, or a list of these.
 template <typename PortMatch>
 PortMatch read_ports(const Value& value) {
@@ -148,7 +133,7 @@ struct Words<IngressMatch> {
   static constexpr std::string_view kMember = "in";
   static IngressMatch read(const Value& value, PortNames ports) {
     const Term term{value};
-    return {read_port(term, ports), term.negated};
+    return {read_port(value, term.text, ports), term.negated};
   }
   static Json write(const IngressMatch& match, PortNames ports) {
     return spell(match.negated, ports[match.port]);
@@ -160,7 +145,7 @@ struct Words<EgressMatch> {
   static constexpr std::string_view kMember = "out";
   static EgressMatch read(const Value& value, PortNames ports) {
     const Term term{value};
-    return {read_port(term, ports), term.negated};
+    return {read_port(value, term.text, ports), term.negated};
   }
   static Json write(const EgressMatch& match, PortNames ports) {
     return spell(match.negated, ports[match.port]);
@@ -188,7 +173,7 @@ struct Words<SourceMatch> {
   static constexpr std::string_view kMember = "source";
   static SourceMatch read(const Value& value, PortNames) {
     const Term term{value};
-    return {read_prefix(term), term.negated};
+    return {read_prefix(value, term.text), term.negated};
   }
   static Json write(const SourceMatch& match, PortNames) {
     return spell(match.negated, match.prefix.text());
@@ -200,7 +185,7 @@ struct Words<DestinationMatch> {
   static constexpr std::string_view kMember = "destination";
   static DestinationMatch read(const Value& value, PortNames) {
     const Term term{value};
-    return {read_prefix(term), term.negated};
+    return {read_prefix(value, term.text), term.negated};
   }
   static Json write(const DestinationMatch& match, PortNames) {
     return spell(match.negated, match.prefix.text());
@@ -367,10 +352,14 @@ Chain read_chain(const std::string& name, const Value& value, PortNames ports,
 }
 
 Json write_action(const Action& action, const std::vector<Chain>& chains) {
-  if (action.kind == Action::Kind::jump) return {{"jump", chains[action.target].name}};
-  if (action.kind == Action::Kind::reject && action.with != RejectWith::port_unreachable)
-    return {{"reject", json::word_of(words(kRejects), action.with)}};
-  return json::word_of(words(kActions), action.kind);
+  Json out;
+  if (action.kind == Action::Kind::jump)
+    out["jump"] = chains[action.target].name;
+  else if (action.kind == Action::Kind::reject && action.with != RejectWith::port_unreachable)
+    out["reject"] = json::word_of(words(kRejects), action.with);
+  else
+    out = json::word_of(words(kActions), action.kind);
+  return out;
 }
 
 Json write_rule(const Rule& rule, const std::vector<Chain>& chains, PortNames ports) {
@@ -385,6 +374,21 @@ Json write_rule(const Rule& rule, const std::vector<Chain>& chains, PortNames po
 }
 
 }  // namespace
+
+PortIndex read_port(const Value& value, std::string_view name, PortNames ports) {
+  const auto found = std::ranges::find(ports, name);
+  if (found == ports.end())
+    value.refuse("there is no port " + Value::quoted(name) + " in \"ports\"");
+  return static_cast<PortIndex>(found - ports.begin());
+}
+
+net::Prefix read_prefix(const Value& value, std::string_view text) {
+  if (const auto prefix = net::Prefix::parse(text)) return *prefix;
+  if (const auto inside = net::InterfaceAddress::parse(text))
+    value.refuse("has bits set behind its length; the network is " + inside->network().text());
+  value.refuse(Value::quoted(text) +
+               " is no address or network such as 192.168.0.0/24 or 2001:db8::/32");
+}
 
 Ruleset from_json(const Value& firewall, PortNames ports) {
   ChainPlaces places;

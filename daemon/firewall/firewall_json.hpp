@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "daemon/firewall/ruleset.hpp"
 #include "daemon/json/reader.hpp"
@@ -13,6 +14,10 @@ namespace masqgate::firewall {
 
 // The names of all ports; the place of a name is its PortIndex.
 using PortNames = std::span<const std::string>;
+
+// Words shared with the rest of the configuration; value is refused where the text is none.
+PortIndex read_port(const json::Value& value, std::string_view name, PortNames ports);
+net::Prefix read_prefix(const json::Value& value, std::string_view text);
 
 // Reads an object of chains. Rules without an id get one: "forward-3" is the third of its chain.
 // Throws json::Error with the pointer of whatever is wrong.

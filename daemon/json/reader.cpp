@@ -48,7 +48,10 @@ bool Value::boolean() const {
 std::uint64_t Value::number(std::uint64_t least, std::uint64_t most) const {
   const std::string range =
       "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most);
-  if (!json_->is_number_unsigned()) refuse(range + ", and is " + kind_of(*json_));
+  // A number that the program wrote may be stored with a sign.
+  const bool is_whole = json_->is_number_unsigned() ||
+                        (json_->is_number_integer() && json_->get<std::int64_t>() >= 0);
+  if (!is_whole) refuse(range + ", and is " + kind_of(*json_));
   const auto value = json_->get<std::uint64_t>();
   if (value < least || value > most) refuse(range + ", and is " + kind_of(*json_));
   return value;

@@ -155,7 +155,7 @@ TEST_CASE("firewall: each match, positive, negative and negated") {
            // All of them must hold.
            {R"("source": "192.168.0.0/24", "destination_port": "80", "in": "lan")", same, true},
            {R"("source": "192.168.0.0/24", "destination_port": "81", "in": "lan")", same, false}}) {
-    CAPTURE(c.match);
+    CAPTURE(std::string{c.match});
     const std::string text =
         std::string{R"({"forward": {"rules": [{)"} + c.match + R"(, "action": "drop"}]}})";
     const Ruleset ruleset = rules(text.c_str());
@@ -241,7 +241,7 @@ TEST_CASE("firewall: chains, jumps, returns, policies, and what they leave in th
                 kAccept,
                 {}},
        }) {
-    CAPTURE(c.name);
+    CAPTURE(std::string{c.name});
     const Ruleset ruleset = rules(c.text);
     Packet p = packet();
     CHECK(ruleset.evaluate(Hook::forward, p) == c.decision);
@@ -395,7 +395,7 @@ TEST_CASE("firewall: bad documents are refused where they are wrong") {
                "output": {"rules": [{"action": {"jump": "b"}}]},
                "b": {"rules": [{"action": {"jump": "a"}}]}})",
            "/firewall/a/rules/1/in", "not known in chain \"output\""}}) {
-    CAPTURE(c.text);
+    CAPTURE(std::string{c.text});
     const Refusal refused = refusal(c.text);
     CAPTURE(refused.sentence);
     CHECK(refused.pointer == c.pointer);

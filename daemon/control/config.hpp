@@ -1,0 +1,123 @@
+// The configuration document as values: what masqgate shall be, checked as a whole.
+//
+//   text ──parse_json──▶ JSON ──from_json──▶ Config ──▶ ports, routes, policy …
+//                          ▲                   │
+//                          └─────to_json───────┘  canonical: defaults written out, one spelling
+//
+// docs/configuration.md describes the document, docs/masqgate.schema.json is its schema. Nothing in
+// it is guessed or passed over: a document is right in every member, or it is refused with a
+// pointer and a sentence that says what to do. No name is looked up here; whether a NIC exists is
+// found out by who needs it.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/conntrack/timeouts.hpp"
+#include "daemon/firewall/ruleset.hpp"
+#include "daemon/nat/mappings.hpp"
+#include "daemon/net/endpoint.hpp"
+#include "daemon/net/mac_address.hpp"
+#include "daemon/net/prefix.hpp"
+#include "daemon/state/tree.hpp"
+
+namespace masqgate::control {
+
+// What stands at the network side of a port.
+enum class Attachment : std::uint8_t {
+  nics,    // a bridge of our own, with these NICs
+  bridge,  // a bridge that is there
+  tap,     // a bare TAP device, for a virtual machine
+  tun,     // a bare TUN device: no link layer
+};
+
+struct PortConfig {
+  std::string name;  // also of the interface at the host side; at most kMaxPortName bytes
+  Attachment attachment = Attachment::nics;
+  std::vector<std::string> devices;  // the NICs; or the one bridge, TAP or TUN
+  std::vector<net::InterfaceAddress> addresses;
+  std::optional<net::MacAddress> mac;  // otherwise made from the name
+  std::optional<unsigned> mtu;         // otherwise the NIC's
+  unsigned queues = 1;
+  bool inherit = false;  // take over the NIC's addresses and routes
+};
+
+// A name of an interface has at most 15 bytes, and the port's other interfaces have three more.
+inline constexpr std::size_t kMaxPortName = 12;
+// The bridge that a port with NICs makes, and the TAP by which a bridge reaches masqgate.
+std::string bridge_of(const PortConfig& port);        // "br-lan", or the bridge it adopts
+std::string network_side_of(const PortConfig& port);  // "mg-lan", or the bare TAP or TUN
+
+struct RouteConfig {
+  net::Prefix to;
+  std::optional<net::IpAddress> via;
+  std::optional<PortIndex> port;  // needed where via is link-local or missing
+  std::optional<std::uint32_t> metric;
+  std::optional<std::uint32_t> table;  // otherwise main
+};
+
+struct NatConfig {
+  PortIndex masquerade = kNoPort;     // what leaves here
+  std::optional<net::Prefix> source;  // otherwise everything, of both families
+  nat::PortAllocation port_allocation = nat::PortAllocation::rfc;
+};
+
+struct ConntrackConfig {
+  std::uint32_t max = 262144;  // connections
+  conntrack::Profile profile = conntrack::Profile::linux_24;
+  // Those that differ from the profile's, by their name in the document.
+  std::map<std::string, std::chrono::seconds, std::less<>> timeouts;
+};
+
+struct ShardConfig {
+  unsigned spin_us = 0;    // look for frames that long before sleeping; microseconds
+  unsigned frames = 1024;  // of 68 KB each, reserved at once, used as needed
+};
+
+struct ApiConfig {
+  std::string socket;
+  std::optional<net::Endpoint> tcp;  // loopback only
+};
+
+struct Config {
+  std::string runtime;  // folder
+  std::vector<PortConfig> ports;
+  std::vector<RouteConfig> routes;
+  std::vector<NatConfig> nat;
+  std::shared_ptr<const firewall::Ruleset> firewall = std::make_shared<firewall::Ruleset>();
+  ConntrackConfig conntrack;
+  ShardConfig shard;
+  ApiConfig api;
+  std::optional<std::string> tree;  // mount point; empty: no virtual tree
+  bool ip_forward = true;
+};
+
+// $RUNTIME_DIRECTORY (its first folder), else /run/masqgate.
+std::string default_runtime();
+
+// All throw state::Error: malformed with line and column where the text is no JSON, invalid with a
+// pointer where the document is wrong. runtime: the folder where the document names none.
+Config from_json(const state::Json& document, const std::string& runtime = default_runtime());
+Config parse_config(std::string_view text, const std::string& runtime = default_runtime());
+state::Json to_json(const Config& config);
+
+struct ConfigFile {
+  std::string path;
+  Config config;
+};
+// Errors begin with the path, then line or pointer. A file that cannot be read: not_found.
+ConfigFile load(const std::string& path, const std::string& runtime = default_runtime());
+
+// What parts of the router are given.
+std::vector<std::string> port_names(const Config& config);  // by PortIndex
+std::vector<nat::MasqueradeRule> masquerade_rules(const Config& config);
+conntrack::Timeouts timeouts_of(const ConntrackConfig& config);
+
+}  // namespace masqgate::control

@@ -1,0 +1,37 @@
+// The words of the configuration document: closed sets and names, for reading and for writing.
+
+#pragma once
+
+#include <array>
+#include <span>
+#include <utility>
+
+#include "daemon/control/config.hpp"
+#include "daemon/json/reader.hpp"
+
+namespace masqgate::control {
+
+inline constexpr std::array<std::pair<std::string_view, Attachment>, 4> kAttachments{
+    {{"nics", Attachment::nics},
+     {"bridge", Attachment::bridge},
+     {"tap", Attachment::tap},
+     {"tun", Attachment::tun}}};
+
+inline constexpr std::array<std::pair<std::string_view, nat::PortAllocation>, 2> kAllocations{
+    {{"rfc", nat::PortAllocation::rfc}, {"classic", nat::PortAllocation::classic}}};
+
+inline constexpr std::array<std::pair<std::string_view, conntrack::Profile>, 2> kProfiles{
+    {{"linux", conntrack::Profile::linux_24}, {"classic-2.2", conntrack::Profile::classic_22}}};
+
+template <typename Meaning, std::size_t n>
+json::Words<Meaning> words(const std::array<std::pair<std::string_view, Meaning>, n>& all) {
+  return all;
+}
+
+// The names of "timeouts".
+std::span<const std::string_view> timeout_names();
+
+// The section "ports": config_ports.cpp.
+std::vector<PortConfig> read_ports(const json::Value& ports);
+
+}  // namespace masqgate::control

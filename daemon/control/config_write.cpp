@@ -1,0 +1,80 @@
+// Config to document: canonical, with defaults written out, so that equal routers read equal.
+
+#include "daemon/control/config_words.hpp"
+#include "daemon/firewall/firewall_json.hpp"
+
+namespace masqgate::control {
+namespace {
+
+using state::Json;
+
+Json write_port(const PortConfig& port) {
+  Json out = Json::object();
+  const std::string member{json::word_of(words(kAttachments), port.attachment)};
+  if (port.attachment == Attachment::nics)
+    out[member] = port.devices;
+  else
+    out[member] = port.devices.front();
+  Json& addresses = out["addresses"] = Json::array();
+  for (const net::InterfaceAddress& one : port.addresses) addresses.push_back(one.text());
+  if (port.mac) out["mac"] = port.mac->text();
+  if (port.mtu) out["mtu"] = *port.mtu;
+  out["queues"] = port.queues;
+  out["inherit"] = port.inherit;
+  return out;
+}
+
+Json write_route(const RouteConfig& route, const Config& config) {
+  Json out = Json::object();
+  out["to"] = route.to.text();
+  if (route.via) out["via"] = route.via->text();
+  if (route.port) out["port"] = config.ports[*route.port].name;
+  if (route.metric) out["metric"] = *route.metric;
+  if (route.table) out["table"] = *route.table;
+  return out;
+}
+
+Json write_nat_rule(const NatConfig& rule, const Config& config) {
+  Json out = Json::object();
+  out["masquerade"] = config.ports[rule.masquerade].name;
+  if (rule.source) out["source"] = rule.source->text();
+  out["port_allocation"] = json::word_of(words(kAllocations), rule.port_allocation);
+  return out;
+}
+
+Json write_conntrack(const ConntrackConfig& conntrack) {
+  Json out = Json::object();
+  out["max"] = conntrack.max;
+  out["profile"] = json::word_of(words(kProfiles), conntrack.profile);
+  Json& timeouts = out["timeouts"] = Json::object();
+  for (const std::string_view name : timeout_names())
+    if (const auto found = conntrack.timeouts.find(name); found != conntrack.timeouts.end())
+      timeouts[found->first] = found->second.count();
+  return out;
+}
+
+}  // namespace
+
+Json to_json(const Config& config) {
+  Json out = Json::object();
+  out["runtime"] = config.runtime;
+  Json& ports = out["ports"] = Json::object();
+  for (const PortConfig& port : config.ports) ports[port.name] = write_port(port);
+  Json& routes = out["routes"] = Json::array();
+  for (const RouteConfig& route : config.routes) routes.push_back(write_route(route, config));
+  Json& nat = out["nat"] = Json::array();
+  for (const NatConfig& rule : config.nat) nat.push_back(write_nat_rule(rule, config));
+  out["firewall"] = firewall::to_json(*config.firewall, port_names(config));
+  out["conntrack"] = write_conntrack(config.conntrack);
+  out["shard"] = {{"spin_us", config.shard.spin_us}, {"frames", config.shard.frames}};
+  out["api"]["socket"] = config.api.socket;
+  if (config.api.tcp) out["api"]["tcp"] = config.api.tcp->text();
+  if (config.tree)
+    out["tree"] = *config.tree;
+  else
+    out["tree"] = false;
+  out["ip_forward"] = config.ip_forward;
+  return out;
+}
+
+}  // namespace masqgate::control
