@@ -15,15 +15,11 @@ constexpr std::size_t kMostV4 = 576, kMostV6 = 1280;
 constexpr std::uint8_t kHopLimit = 64;
 constexpr std::uint8_t kInternetworkControl = 0xc0;  // precedence 6 (RFC 1812 4.3.2.5)
 
-bool is_own_icmp(const Packet& packet) {
-  return packet.tuple.protocol == (packet.is_v4() ? net::Protocol::icmp : net::Protocol::icmpv6);
-}
-
 // ICMP messages that no error may be about. Of unknown types nobody knows that they are not errors;
 // ICMPv6 says it by the number.
 bool is_unanswerable_icmp(const Packet& about) {
   constexpr std::uint8_t kFirstInformation = 128, kRedirectV6 = 137;
-  if (!is_own_icmp(about)) return false;
+  if (about.tuple.protocol != wire::icmp_protocol(about.family)) return false;
   const auto bytes = about.transport();
   if (bytes.empty()) return true;
   const std::uint8_t type = wire::load8(bytes, 0);

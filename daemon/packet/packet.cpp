@@ -27,23 +27,31 @@ void fill_icmp(net::Family family, const wire::Icmp& icmp, Tuple& tuple) {
   }
 }
 
-// The first eight bytes of a quoted TCP or UDP header are all that RFC 792 promises.
-bool fill_quoted_ports(Bytes bytes, Tuple& tuple) {
-  if (bytes.size() < 8) return false;
+// The first eight bytes of a quoted TCP, UDP or ICMP header are all that RFC 792 promises. False if
+// they are not there, or belong to what no error may be about.
+bool fill_quoted_ports(net::Family family, Bytes bytes, Tuple& tuple) {
   if (tuple.has_ports()) {
+    if (bytes.size() < 8) return false;
     tuple.source_port = wire::load16(bytes, 0);
     tuple.destination_port = wire::load16(bytes, 2);
   } else if (tuple.is_icmp()) {
-    const wire::Icmp icmp = *wire::Icmp::parse(bytes);
-    const wire::IcmpKind kind = wire::icmp_kind(tuple.source_address.family(), icmp.type());
+    if (tuple.protocol != wire::icmp_protocol(family)) return false;
+    const auto icmp = wire::Icmp::parse(bytes);
+    if (!icmp) return false;
+    const wire::IcmpKind kind = wire::icmp_kind(family, icmp->type());
     if (kind != wire::IcmpKind::request && kind != wire::IcmpKind::reply) return false;
-    fill_icmp(tuple.source_address.family(), icmp, tuple);
+    fill_icmp(family, *icmp, tuple);
   }
   return true;
 }
 
-// Notes the packet quoted by an ICMP error. A quote too short to say anything leaves packet.quoted
-// empty.
+// ::ffff:a.b.c.d on the wire would pass for IPv4 inside (RFC 4942 2.2); nobody sends it in earnest.
+bool has_mapped_address(const wire::Ipv6& ip) {
+  return ip.source().is_v4() || ip.destination().is_v4();
+}
+
+// Notes the packet quoted by an ICMP error. A quote that is too short or broken leaves
+// packet.quoted empty.
 void fill_quote(Packet& packet) {
   const Bytes quote = packet.transport().subspan(wire::Icmp::kHeaderSize);
   Tuple tuple;
@@ -51,28 +59,40 @@ void fill_quote(Packet& packet) {
   bool later_fragment = false;
   if (packet.is_v4()) {
     const auto ip = wire::Ipv4::parse_header(quote);
-    if (!ip) return;
+    if (!ip || !ip->checksum_is_valid()) return;  // I-05
     tuple = {ip->source(), ip->destination(), 0, 0, ip->protocol()};
     offset = ip->header_length();
     later_fragment = ip->fragment_offset() != 0;
   } else {
     const auto ip = wire::Ipv6::parse_header(quote);
-    if (!ip) return;
+    if (!ip || has_mapped_address(*ip)) return;
     const auto walk = wire::walk_extensions(*ip);
     if (!walk) return;
     tuple = {ip->source(), ip->destination(), 0, 0, walk->protocol};
     offset = walk->offset;
     later_fragment = walk->fragment_offset != 0;
   }
-  if (later_fragment || !fill_quoted_ports(quote.subspan(offset), tuple)) return;
+  if (later_fragment || !fill_quoted_ports(packet.family, quote.subspan(offset), tuple)) return;
   packet.quote_offset =
       static_cast<std::uint16_t>(packet.transport_offset + wire::Icmp::kHeaderSize);
   packet.quote_transport_offset = static_cast<std::uint16_t>(packet.quote_offset + offset);
   packet.quoted = tuple;
 }
 
+// Pieces of eight bytes but for the last, none empty, none behind the largest packet (F-04, F-05).
+bool fragment_is_sound(const Packet& packet, bool more) {
+  const std::size_t size = packet.transport().size();
+  return size != 0 && (!more || size % 8 == 0) && packet.fragment_offset + size <= 65535;
+}
+
 std::optional<DropReason> parse_transport(Packet& packet) {
-  if (packet.fragment_offset != 0) return std::nullopt;  // ports stand in the first fragment only
+  if (packet.fragment_offset != 0) {
+    // Ports stand in the first fragment only; one that starts inside the TCP header is up to no
+    // good (F-02, RFC 1858).
+    const bool tcp = packet.tuple.protocol == net::Protocol::tcp;
+    if (tcp && packet.fragment_offset == 8) return DropReason::malformed_transport;
+    return std::nullopt;
+  }
   const Bytes bytes = packet.transport();
   Tuple& tuple = packet.tuple;
   switch (tuple.protocol) {
@@ -96,7 +116,7 @@ std::optional<DropReason> parse_transport(Packet& packet) {
     }
     case net::Protocol::icmp:
     case net::Protocol::icmpv6: {
-      if ((tuple.protocol == net::Protocol::icmp) != packet.is_v4()) return std::nullopt;
+      if (tuple.protocol != wire::icmp_protocol(packet.family)) return std::nullopt;
       const auto icmp = wire::Icmp::parse(bytes);
       if (!icmp)
         return packet.is_v4() ? std::optional{DropReason::malformed_transport} : std::nullopt;
@@ -124,6 +144,8 @@ std::optional<DropReason> parse_v4(Packet& packet) {
       !ip->options().empty() && (wire::has_option(ip->options(), wire::kLooseSourceRoute) ||
                                  wire::has_option(ip->options(), wire::kStrictSourceRoute));
   packet.tuple = {ip->source(), ip->destination(), 0, 0, ip->protocol()};
+  if (ip->is_fragment() && !fragment_is_sound(packet, ip->more_fragments()))
+    return DropReason::malformed_ip;
   return parse_transport(packet);
 }
 
@@ -132,9 +154,7 @@ std::optional<DropReason> parse_v6(Packet& packet) {
   if (!ip) return DropReason::malformed_ip;
   const auto walk = wire::walk_extensions(*ip);
   if (!walk) return DropReason::malformed_ip;
-  // ::ffff:a.b.c.d on the wire would pass for IPv4 inside (RFC 4942 2.2); nobody sends it in
-  // earnest.
-  if (ip->source().is_v4() || ip->destination().is_v4()) return DropReason::martian;
+  if (has_mapped_address(*ip)) return DropReason::martian;
   packet.frame.set_ip_size(wire::Ipv6::kHeaderSize + ip->payload_length());
   packet.family = net::Family::v6;
   packet.is_fragment = walk->is_fragment;
@@ -144,23 +164,36 @@ std::optional<DropReason> parse_v6(Packet& packet) {
   packet.transport_offset = static_cast<std::uint16_t>(walk->offset);
   packet.source_routed = walk->source_routed;
   packet.tuple = {ip->source(), ip->destination(), 0, 0, walk->protocol};
+  if (walk->is_fragment && !fragment_is_sound(packet, walk->more_fragments))
+    return DropReason::malformed_ip;
   return parse_transport(packet);
 }
 
-// Offload orders must fit the packet: a checksum field inside it, segments of a size, of this
-// protocol.
+// A checksum left to the device: in a whole packet of TCP or UDP the transport's own; in protocols
+// without ports somewhere inside (a tunnel's inner packet). ICMP leaves none.
+bool checksum_order_is_sound(const Packet& packet) {
+  const wire::VnetHeader& offload = packet.frame.offload;
+  const std::size_t field = std::size_t{offload.checksum_start} + offload.checksum_offset;
+  if (packet.is_fragment || field + 2 > packet.frame.ip().size()) return false;
+  const Tuple& tuple = packet.tuple;
+  if (!tuple.has_ports())
+    return !tuple.is_icmp() && offload.checksum_start >= packet.transport_offset;
+  const std::size_t own = tuple.protocol == net::Protocol::tcp ? wire::Tcp::kChecksumOffset
+                                                               : wire::Udp::kChecksumOffset;
+  return offload.checksum_start == packet.transport_offset && offload.checksum_offset == own;
+}
+
+// Offload orders must fit the packet: headers and checksum field inside it, segments of a size, of
+// this protocol. What does not fit, the device would refuse or, worse, write anywhere.
 bool offload_is_sound(const Packet& packet) {
   using Gso = wire::VnetHeader::Gso;
+  constexpr std::uint16_t kByFragments = 0xffff;  // a mark inside the kernel, no size
   const wire::VnetHeader& offload = packet.frame.offload;
-  if (offload.needs_checksum()) {
-    const std::size_t field = std::size_t{offload.checksum_start} + offload.checksum_offset;
-    if (offload.checksum_start != packet.transport_offset || field + 2 > packet.frame.ip().size())
-      return false;
-    const bool tcp = packet.tuple.protocol == net::Protocol::tcp;
-    if (packet.tuple.has_ports() && offload.checksum_offset != (tcp ? 16 : 6)) return false;
-  }
+  if (offload.header_length > packet.frame.ip().size()) return false;
+  if (offload.needs_checksum() && !checksum_order_is_sound(packet)) return false;
   if (offload.gso() == Gso::none) return true;
-  if (offload.gso_size == 0 || packet.is_fragment || !offload.needs_checksum()) return false;
+  if (offload.gso_size == 0 || offload.gso_size == kByFragments || !offload.needs_checksum())
+    return false;
   switch (offload.gso()) {
     case Gso::tcp4:
       return packet.is_v4() && packet.tuple.protocol == net::Protocol::tcp;
@@ -178,6 +211,9 @@ bool offload_is_sound(const Packet& packet) {
 std::optional<DropReason> parse(Packet& packet) {
   const Bytes bytes = packet.frame.ip();
   if (bytes.empty()) return DropReason::malformed_ip;
+  packet.tcp_flags = {};
+  packet.quoted.reset();
+  packet.quote_offset = packet.quote_transport_offset = 0;
   const auto problem = wire::load8(bytes, 0) >> 4 == 6 ? parse_v6(packet) : parse_v4(packet);
   if (problem) return problem;
   if (!offload_is_sound(packet)) return DropReason::malformed_frame;

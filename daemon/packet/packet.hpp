@@ -67,11 +67,11 @@ struct Packet {
   wire::TcpFlags tcp_flags;
   Tuple tuple;  // as the packet stands now; follows translation
 
-  // An ICMP error quotes a packet: where it starts (from the start of the IP packet), and its
-  // tuple.
-  std::uint16_t quote_offset = 0;
-  std::uint16_t quote_transport_offset = 0;  // 0: the quote ends before its ports
+  // An ICMP error quotes a packet: its tuple, where it starts and where its transport header does
+  // (from the start of the IP packet). Empty where the quote ends before its ports.
   std::optional<Tuple> quoted;
+  std::uint16_t quote_offset = 0;
+  std::uint16_t quote_transport_offset = 0;
 
   // Where from, and where to.
   PortIndex ingress = kNoPort;
@@ -81,10 +81,12 @@ struct Packet {
   bool made_here = false;   // an ICMP error of our own
   bool ttl_taken = false;   // the hop limit was decremented already
   net::IpAddress next_hop;
+  std::uint16_t route_mtu = 0;  // the route's own, where it has one
   std::uint32_t neighbour = 0;  // entry of the next hop, once resolved
 
   // What tracking knows.
   conntrack::Connection* connection = nullptr;
+  std::uint32_t connection_serial = 0;  // while parked: which use of the record was meant
   Direction direction = Direction::original;
   ConnState state = ConnState::untracked;
   std::uint32_t mark = 0;
@@ -99,9 +101,9 @@ struct Packet {
   std::span<const std::byte> transport() const { return frame.ip().subspan(transport_offset); }
 };
 
-// Looks at the IP packet in packet.frame and fills in the fields of the first two groups. Every
-// check of RFC 1812 5.2.2 is made here; afterwards views can be taken without asking again. Trims
-// link-layer padding. Empty if all is well.
+// Looks at the IP packet in packet.frame and fills in the fields of the first two groups, whatever
+// they were before. Every check of RFC 1812 5.2.2 is made here; afterwards views can be taken
+// without asking again. Trims link-layer padding. Empty if all is well.
 std::optional<DropReason> parse(Packet& packet);
 
 }  // namespace masqgate

@@ -15,7 +15,7 @@ std::uint16_t sum(Bytes bytes) {
     carries += total < word ? 1 : 0;
   }
   std::uint64_t tail = 0;
-  std::memcpy(&tail, bytes.data() + at, bytes.size() - at);
+  if (at < bytes.size()) std::memcpy(&tail, bytes.data() + at, bytes.size() - at);
   total += tail;
   carries += total < tail ? 1 : 0;
   const std::uint16_t native = add(fold(total), fold(carries));

@@ -52,8 +52,7 @@ std::string describe_transport(net::IpAddress source, net::IpAddress destination
       return ends(udp->source(), udp->destination()) + "udp length " +
              std::to_string(udp->payload().size());
   const std::string hosts = source.text() + " > " + destination.text() + ": ";
-  const net::Protocol own = source.is_v4() ? net::Protocol::icmp : net::Protocol::icmpv6;
-  if (protocol == own)
+  if (protocol == icmp_protocol(source.family()))
     if (const auto icmp = Icmp::parse(payload))
       return hosts + describe_icmp(source.family(), *icmp, depth);
   return hosts + net::text(protocol) + " length " + std::to_string(payload.size());

@@ -7,7 +7,7 @@
 
 #include <optional>
 
-#include "daemon/net/ip_address.hpp"
+#include "daemon/net/endpoint.hpp"
 #include "daemon/wire/bytes.hpp"
 #include "daemon/wire/checksum.hpp"
 
@@ -66,6 +66,11 @@ class IcmpView {
 
 using Icmp = IcmpView<const std::byte>;
 using MutableIcmp = IcmpView<std::byte>;
+
+// The ICMP of a family; the other one's number means nothing there.
+constexpr net::Protocol icmp_protocol(net::Family family) {
+  return family == net::Family::v4 ? net::Protocol::icmp : net::Protocol::icmpv6;
+}
 
 enum class IcmpKind : std::uint8_t { request, reply, error, other };
 

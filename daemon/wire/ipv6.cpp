@@ -1,5 +1,7 @@
 #include "daemon/wire/ipv6.hpp"
 
+#include <utility>
+
 namespace masqgate::wire {
 namespace {
 
@@ -27,10 +29,12 @@ void note_fragment(Bytes extension, ExtensionWalk& walk) {
 
 std::optional<ExtensionWalk> walk_extensions(const Ipv6& header) {
   ExtensionWalk walk{.protocol = header.next_header(), .offset = Ipv6::kHeaderSize};
+  bool seen_fragment = false;  // a second one would overwrite what the first said (RFC 8200 4.1)
   for (int count = 0; is_extension(walk.protocol) && walk.fragment_offset == 0; ++count) {
     const Bytes rest = header.bytes().subspan(walk.offset);
     if (rest.size() < 8 || count == kMaxExtensions) return std::nullopt;
     const net::Protocol here = walk.protocol;
+    if (here == net::Protocol::fragment && std::exchange(seen_fragment, true)) return std::nullopt;
     const std::size_t length =
         here == net::Protocol::fragment ? 8 : 8 * (std::size_t{load8(rest, 1)} + 1);
     if (length > rest.size()) return std::nullopt;

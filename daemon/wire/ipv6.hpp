@@ -90,8 +90,8 @@ struct ExtensionWalk {
   bool source_routed = false;  // routing header type 0 (RFC 5095)
 };
 
-// Walks at most kMaxExtensions headers; empty if one is cut off or there are more. The walk stops
-// behind a fragment header that is not the first, whose rest is payload.
+// Walks at most kMaxExtensions headers; empty if one is cut off, there are more, or two of them are
+// fragment headers. The walk stops behind the header of a later fragment, whose rest is payload.
 inline constexpr int kMaxExtensions = 8;
 std::optional<ExtensionWalk> walk_extensions(const Ipv6& header);
 

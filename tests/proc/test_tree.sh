@@ -93,6 +93,15 @@ check "more is too big" "File too large" "$(complaint "head -c 65537 /dev/zero |
 check "much more, too" "File too large" "$(complaint "head -c 1000000 /dev/zero | dd of=$tree/log bs=1000000 iflag=fullblock status=none")"
 check "and counted" 2 "$(counter refused_size)"
 
+echo "# other users"
+chmod 755 "$place" "$place/run"
+somebody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+if [ "$(id -u)" = 0 ] && somebody true 2> /dev/null; then
+  check "may read" text "$(somebody cat "$tree/both")"
+  check "may not write" "Permission denied" "$(complaint "setpriv --reuid 65534 --clear-groups bash -c 'echo 0 > $forward'")"
+  check "may not read what cannot be read" 1 "$(somebody cat "$tree/release" > /dev/null 2>&1; echo $?)"
+fi
+
 echo "# a slow node holds up nobody"
 cat "$tree/slow" > "$place/slow" & reader=$!
 for _ in $(seq 50); do cat "$tree/both"; done > "$place/meanwhile"
@@ -148,6 +157,17 @@ start handed-over
 check "reads" "text" "$(cat "$tree/both")"
 stop "handed over"
 check "nothing stays mounted" 0 "$(mounts)"
+
+echo "# without root, where /dev/fuse may be opened"
+mknod "$place/fuse" c 10 229 2> /dev/null && chmod 666 "$place/fuse" && mount --bind "$place/fuse" /dev/fuse && {
+  install -d -o 65534 "$place/own"
+  setpriv --reuid 65534 --regid 65534 --clear-groups unshare -Urm bash -c "
+    '$fake_tree' '$place/own/tree' > '$place/own/out' 2>&1 & daemon=\$!
+    until grep -q . '$place/own/out'; do sleep 0.05; done
+    cat '$place/own/tree/both'; kill \$daemon; wait \$daemon; tail -1 '$place/own/out'" > "$place/rootless" 2>&1
+  check "reads and stops" "text stopped" "$(paste -sd ' ' "$place/rootless")"
+  umount /dev/fuse
+}
 
 echo "# places that will not do"
 refused() { "$fake_tree" "$tree" 2>&1; }

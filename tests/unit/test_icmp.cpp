@@ -181,7 +181,7 @@ TEST_CASE("may answer: never errors, later fragments, groups, nobody") {
            Case{"ICMPv6 redirect", icmp_error(137, 0).to("2001:db8::1"), false, false},
            Case{"neighbour solicitation", icmp_error(135, 0).to("2001:db8::1"), true, true},
            Case{"error quoted in a first fragment",
-                icmp_error(3, 1).quoting(inner4).fragment(0, true), false, false},
+                icmp_error(3, 1).quoting(udp().payload("1234")).fragment(0, true), false, false},
            Case{"first fragment", udp().fragment(0, true).payload_size(64), true, true},
            Case{"later fragment", udp().fragment(64, false).payload("tail"), false, false},
            Case{"later fragment over IPv6",
@@ -255,7 +255,8 @@ TEST_CASE("reset: there is none for what deserves none") {
   };
   for (const Case& c :
        {Case{"a reset", tcp().flags("R")}, Case{"a reset with ack", tcp().flags("RA")},
-        Case{"udp", udp()}, Case{"a first fragment", tcp().flags("S").fragment(0, true)},
+        Case{"udp", udp()},
+        Case{"a first fragment", tcp().flags("S").payload("1234").fragment(0, true)},
         Case{"a later fragment", tcp().fragment(64, false).payload("12345678")},
         Case{"a wrong checksum", tcp().flags("S").bad_checksum()},
         Case{"to a group", tcp().flags("S").to("224.0.0.1")},

@@ -1,0 +1,49 @@
+// The Policy: everything that decides about packets, compiled by control into one immutable value.
+//
+// A shard holds one and swaps it between two bursts; so no packet is judged by a mixture. The parts
+// are shared, so that a change of one costs that one.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/conntrack/timeouts.hpp"
+#include "daemon/firewall/ruleset.hpp"
+#include "daemon/nat/mappings.hpp"
+#include "daemon/net/mac_address.hpp"
+#include "daemon/net/prefix.hpp"
+#include "daemon/route/table.hpp"
+
+namespace masqgate::path {
+
+// A port as packets need to know it; its place in Policy::ports is its PortIndex.
+struct PortInfo {
+  std::string name;
+  net::MacAddress mac;         // the router's address on this link
+  unsigned mtu = 1500;         // bytes of IP packet
+  bool up = true;              // carrier and administratively
+  bool has_link_layer = true;  // false: TUN
+  std::vector<net::InterfaceAddress> addresses;
+
+  bool owns(net::IpAddress address) const;
+  // The address to speak from to this neighbour or destination: one in its network, else the first
+  // of its family that is not link-local; empty if there is none.
+  std::optional<net::IpAddress> source_towards(net::IpAddress other) const;
+};
+
+struct Policy {
+  std::shared_ptr<const firewall::Ruleset> ruleset = std::make_shared<firewall::Ruleset>();
+  std::shared_ptr<const route::Table> routes = std::make_shared<route::Table>();
+  std::vector<PortInfo> ports;
+  std::vector<nat::MasqueradeRule> masquerade;
+  conntrack::Timeouts timeouts = conntrack::Timeouts::of(conntrack::Profile::linux_24);
+  bool forwarding = true;
+
+  // The rule for what leaves through this port from this source; null if it goes as it is.
+  const nat::MasqueradeRule* masquerade_for(PortIndex egress, net::IpAddress source) const;
+};
+
+}  // namespace masqgate::path

@@ -1,0 +1,204 @@
+#include "daemon/path/shard.hpp"
+
+#include "daemon/icmp/reset.hpp"
+#include "daemon/path/trace.hpp"
+#include "daemon/wire/describe.hpp"
+#include "daemon/wire/ethernet.hpp"
+
+namespace masqgate::path {
+
+Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker, Time now)
+    : now_{now},
+      policy_{std::make_shared<Policy>()},
+      take_shortcuts_{options.take_shortcuts},
+      frames_{options.frames},
+      connections_{conntrack::Region{options.region, options.max_connections}, now},
+      mappings_{connections_, Random{seed}},
+      neighbours_{seed, asker},
+      error_limit_{seed} {
+  connections_.set_observer(this);
+}
+
+void Shard::attach(PortIndex port, Side side, port::Interface* interface) {
+  slot(port, side).interface = interface;
+}
+
+void Shard::set_policy(std::shared_ptr<const Policy> policy) {
+  const bool same_rules = policy->ruleset == policy_->ruleset;
+  policy_ = std::move(policy);
+  ++policy_generation_;
+  shortcuts_allowed_ = take_shortcuts_ && !policy_->ruleset->per_packet_matches();
+  if (!same_rules) trails_.reset(policy_->ruleset->counters());
+}
+
+std::size_t Shard::drain(PortIndex port, Side side, std::size_t most, Time now) {
+  now_ = now;
+  Slot& from = slot(port, side);
+  std::size_t count = 0;
+  for (; count < most && from.interface != nullptr; ++count) {
+    Packet packet;
+    packet.frame = frames_.take();
+    if (!packet.frame) break;  // all parked: the device keeps the rest until some come back
+    const port::ReadResult result = from.interface->read(packet.frame);
+    if (result == port::ReadResult::empty) break;
+    ++counters_.frames_in;
+    ++from.counters.frames_in;
+    if (result == port::ReadResult::malformed) {
+      count_drop(DropReason::malformed_frame);
+      continue;
+    }
+    from.counters.bytes_in += packet.frame.ip().size();
+    packet.ingress = port;
+    packet.from = side;
+    receive(packet);
+  }
+  return count;
+}
+
+void Shard::receive(Packet& packet) {
+  const std::size_t bytes = packet.frame.ip().size();
+  const Verdict verdict = handle(packet);
+  finish(packet, verdict, bytes);
+}
+
+// Frames for others, frames that are not IP, and packets that do not parse never see the corridor.
+std::optional<Verdict> Shard::check_link(Packet& packet) {
+  if (!is_port(packet.ingress)) return Verdict::drop(DropReason::shutting_down);
+  const PortInfo& port = this->port(packet.ingress);
+  if (!port.has_link_layer) {
+    const auto version = packet.frame.ip().empty() ? 0 : wire::load8(packet.frame.ip(), 0) >> 4;
+    if (version == 4 || version == 6) return std::nullopt;
+    return Verdict::drop(DropReason::unknown_ethertype);
+  }
+  const wire::Ethernet ethernet = *wire::Ethernet::parse(packet.frame.link());
+  packet.link_group = ethernet.destination().is_group();
+  const bool from_network = packet.from == Side::network;
+  if (from_network && !packet.link_group && ethernet.destination() != port.mac)
+    return Verdict::drop(DropReason::other_host);
+  if (ethernet.type() == wire::EtherType::ipv4 || ethernet.type() == wire::EtherType::ipv6)
+    return std::nullopt;
+  // ARP and whatever else is not IP is Linux's own business with the link (ARCHITECTURE.md 1).
+  return send(packet.ingress, from_network ? Side::host : Side::network, packet.frame);
+}
+
+Verdict Shard::handle(Packet& packet) {
+  if (const auto verdict = check_link(packet)) return *verdict;
+  if (const auto problem = parse(packet)) return Verdict::drop(*problem);
+  if (trace_ != nullptr)
+    trace_->packet(port(packet.ingress).name + ": " + wire::describe_ip(packet.frame.ip()));
+  if (packet.from == Side::host) {
+    packet.egress = packet.ingress;  // Linux has routed it
+    packet.next_hop = packet.tuple.destination_address;
+    return walk(*this, packet, List::output);
+  }
+  if (const auto verdict = take_shortcut(packet)) return *verdict;
+  return walk(*this, packet, List::forward);
+}
+
+void Shard::finish(Packet& packet, Verdict verdict, std::size_t bytes) {
+  if (verdict.kind() == Verdict::Kind::stolen) return;
+  if (packet.trail.size > 0) trails_.count(packet.trail, bytes);
+  if (verdict.kind() != Verdict::Kind::drop) return;
+  count_drop(verdict.reason());
+  conntrack::Connection* connection = packet.connection;
+  if (connection != nullptr && !connection->has(conntrack::Connection::kConfirmed))
+    connections_.discard(*connection);
+}
+
+void Shard::count(List list, std::size_t index, const Stage& stage, Verdict verdict) {
+  StageCounters& counters = counters_.stages[static_cast<std::size_t>(list)][index];
+  ++counters.entered;
+  if (verdict.kind() == Verdict::Kind::drop) ++counters.dropped;
+  if (verdict.kind() == Verdict::Kind::stolen) ++counters.stolen;
+  if (trace_ != nullptr) trace_->step(list, stage, verdict);
+}
+
+Verdict Shard::send(PortIndex port, Side side, Frame& frame) {
+  Slot& to = slot(port, side);
+  if (to.interface == nullptr) return Verdict::drop(DropReason::egress_down);
+  if (!to.interface->write(frame)) return Verdict::drop(DropReason::egress_full);
+  ++counters_.frames_out;
+  ++to.counters.frames_out;
+  to.counters.bytes_out += frame.ip().size();
+  return Verdict::accept();
+}
+
+void Shard::tick(Time now) {
+  now_ = now;
+  connections_.expire(now, kExpireBudget);
+  neighbours_.expire(now);
+  resume_parked();
+}
+
+void Shard::update_neighbour(PortIndex port, net::IpAddress address,
+                             std::optional<net::MacAddress> mac, neighbour::State state, Time now) {
+  now_ = now;
+  neighbours_.update(port, address, mac, state);
+  resume_parked();
+}
+
+// A parked packet's connection may have gone in the meantime, its port too.
+void Shard::resume_parked() {
+  while (auto packet = neighbours_.unpark()) {
+    if (packet->connection != nullptr && packet->connection->serial != packet->connection_serial)
+      packet->connection = nullptr;
+    const std::size_t bytes = packet->frame.ip().size();
+    const neighbour::State state = neighbours_.at(packet->neighbour).state;
+    if (!is_port(packet->egress)) {
+      finish(*packet, Verdict::drop(DropReason::shutting_down), bytes);
+    } else if (state == neighbour::State::failed) {
+      send_error(*packet, icmp::unreachable(packet->family, icmp::Unreachable::host));
+      finish(*packet, Verdict::drop(DropReason::neighbour_failed), bytes);
+    } else {
+      finish(*packet, walk(*this, *packet, static_cast<List>(packet->list), packet->stage + 1u),
+             bytes);
+    }
+  }
+}
+
+bool Shard::remove_connection(std::uint64_t id) {
+  const auto index = static_cast<std::uint32_t>(id);
+  if (index >= connections_.capacity()) return false;
+  conntrack::Connection& connection = connections_.at(index);
+  if (!connection.has(conntrack::Connection::kConfirmed) || connection.serial != id >> 32)
+    return false;
+  connections_.remove(connection);
+  return true;
+}
+
+void Shard::removed(const conntrack::Connection& connection) noexcept {
+  mappings_.release(connection);
+}
+
+void Shard::send_error(const Packet& about, icmp::Message message) {
+  if (!is_port(about.ingress) || !icmp::may_answer(about, message)) return;
+  const net::IpAddress sender = about.tuple.source_address;
+  const auto source = port(about.ingress).source_towards(sender);
+  if (!source) return;
+  const bool allowed = icmp::is_too_big(about.family, message) ? error_limit_.allow_too_big(now_)
+                                                               : error_limit_.allow(sender, now_);
+  if (!allowed) return;
+  Packet error;
+  error.frame = frames_.take();
+  if (error.frame && icmp::build_error(error.frame, about, message, *source))
+    send_made(error, about.ingress);
+}
+
+void Shard::send_reset(const Packet& about) {
+  if (!is_port(about.ingress) || !error_limit_.allow(about.tuple.source_address, now_)) return;
+  Packet reset;
+  reset.frame = frames_.take();
+  if (reset.frame && icmp::build_reset(reset.frame, about)) send_made(reset, about.ingress);
+}
+
+void Shard::send_made(Packet& packet, PortIndex ingress) {
+  count_made();
+  packet.ingress = ingress;
+  packet.from = Side::host;
+  packet.made_here = true;
+  const std::size_t bytes = packet.frame.ip().size();
+  const auto problem = parse(packet);
+  finish(packet, problem ? Verdict::drop(*problem) : walk(*this, packet, List::made_here), bytes);
+}
+
+}  // namespace masqgate::path

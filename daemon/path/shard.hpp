@@ -1,0 +1,126 @@
+// A Shard: everything that the packets of one thread need, owned by that thread alone.
+//
+// No locks, no atomics: frames, connections, mappings, neighbours, counters and the pointer to the
+// policy belong to whoever runs the shard (loop.hpp; tests run it by hand). Others post to that
+// thread. Time is handed in with each call.
+
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "daemon/icmp/error.hpp"
+#include "daemon/icmp/rate_limiter.hpp"
+#include "daemon/nat/mappings.hpp"
+#include "daemon/neighbour/neighbour_table.hpp"
+#include "daemon/path/counters.hpp"
+#include "daemon/path/policy.hpp"
+#include "daemon/path/trail_book.hpp"
+#include "daemon/port/interface.hpp"
+
+namespace masqgate::path {
+
+class Trace;
+
+struct ShardOptions {
+  std::string region;  // file of the connection table; empty: memory only
+  std::size_t max_connections = 262144;
+  std::size_t frames = 160;    // more than ever wait for neighbours together
+  bool take_shortcuts = true;  // off: every packet walks the corridor (the property test)
+};
+
+class Shard final : conntrack::Observer {
+ public:
+  static constexpr std::size_t kMostPorts = 64;
+  // Timer records looked at in one tick: bounds how long mass expiry keeps packets waiting (K-22).
+  static constexpr std::size_t kExpireBudget = 4096;
+
+  // asker: how Linux is asked for next hops; outlives the shard.
+  Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker, Time now);
+  Shard(const Shard&) = delete;
+
+  // A null interface detaches. The interface outlives its attachment.
+  void attach(PortIndex port, Side side, port::Interface* interface);
+  // Takes effect for the next packet; short cuts of the old policy are void.
+  void set_policy(std::shared_ptr<const Policy> policy);
+
+  // Reads and handles up to most frames; returns how many there were.
+  std::size_t drain(PortIndex port, Side side, std::size_t most, Time now);
+  // Ages connections and neighbours; call every tenth of a second or so.
+  void tick(Time now);
+
+  void update_neighbour(PortIndex port, net::IpAddress address, std::optional<net::MacAddress> mac,
+                        neighbour::State state, Time now);
+  void forget_neighbours() { neighbours_.forget_all(); }
+  // False if there is no such connection (any more).
+  bool remove_connection(std::uint64_t id);
+
+  const Policy& policy() const { return *policy_; }
+  conntrack::Table& connections() { return connections_; }
+  const conntrack::Table& connections() const { return connections_; }
+  nat::Mappings& mappings() { return mappings_; }
+  neighbour::Table& neighbours() { return neighbours_; }
+  FramePool& frames() { return frames_; }
+  Time now() const { return now_; }
+  const Counters& counters() const { return counters_; }
+  const InterfaceCounters& counters(PortIndex port, Side side) const {
+    return slot(port, side).counters;
+  }
+  std::vector<RuleCounter> rule_counters() const { return trails_.totals(); }
+  void set_trace(Trace* trace) { trace_ = trace; }
+
+  // For the stages.
+  const PortInfo& port(PortIndex index) const { return policy_->ports[index]; }
+  bool is_port(PortIndex index) const { return index < policy_->ports.size(); }
+  // Writes the frame as it is, link header included.
+  Verdict send(PortIndex port, Side side, Frame& frame);
+  void count(List list, std::size_t index, const Stage& stage, Verdict verdict);
+  void count_made() { ++counters_.frames_made; }
+  void count_consumed() { ++counters_.consumed; }
+  void count_drop(DropReason reason) { ++counters_.drops[static_cast<std::size_t>(reason)]; }
+  // Tells the packet's sender why it will not arrive, if it may be told (RFC 1812 4.3.2.7) and the
+  // rate allows.
+  void send_error(const Packet& about, icmp::Message message);
+  void send_reset(const Packet& about);
+  // Lets the connection's next packets of this direction take the short cut, if they may.
+  void remember(const Packet& packet);
+
+ private:
+  struct Slot {
+    port::Interface* interface = nullptr;
+    InterfaceCounters counters;
+  };
+
+  const Slot& slot(PortIndex port, Side side) const {
+    return slots_[port][static_cast<std::size_t>(side)];
+  }
+  Slot& slot(PortIndex port, Side side) { return slots_[port][static_cast<std::size_t>(side)]; }
+  void receive(Packet& packet);
+  Verdict handle(Packet& packet);
+  std::optional<Verdict> check_link(Packet& packet);
+  std::optional<Verdict> take_shortcut(Packet& packet);
+  void finish(Packet& packet, Verdict verdict, std::size_t bytes);
+  void send_made(Packet& packet, PortIndex ingress);
+  void resume_parked();
+  void removed(const conntrack::Connection& connection) noexcept override;
+
+  Time now_;
+  std::shared_ptr<const Policy> policy_;
+  std::uint32_t policy_generation_ = 1;
+  std::uint32_t generation() const { return policy_generation_ + neighbours_.generation(); }
+  bool take_shortcuts_;
+  bool shortcuts_allowed_ = false;
+
+  FramePool frames_;
+  conntrack::Table connections_;
+  nat::Mappings mappings_;
+  neighbour::Table neighbours_;
+  icmp::RateLimiter error_limit_;
+  TrailBook trails_;
+  Counters counters_;
+  std::array<std::array<Slot, 2>, kMostPorts> slots_{};
+  Trace* trace_ = nullptr;
+};
+
+}  // namespace masqgate::path

@@ -1,0 +1,374 @@
+#include "daemon/path/stages.hpp"
+
+#include <algorithm>
+
+#include "daemon/conntrack/track.hpp"
+#include "daemon/fragment/fragmenter.hpp"
+#include "daemon/nat/translate.hpp"
+#include "daemon/path/shard.hpp"
+#include "daemon/wire/ethernet.hpp"
+#include "daemon/wire/ipv4.hpp"
+#include "daemon/wire/ipv6.hpp"
+#include "daemon/wire/udp.hpp"
+
+namespace masqgate::path {
+
+std::size_t size_on_link(const Packet& packet) {
+  const wire::VnetHeader& offload = packet.frame.offload;
+  const std::size_t whole = packet.frame.ip().size();
+  if (offload.gso() == wire::VnetHeader::Gso::none) return whole;
+  std::size_t headers = packet.transport_offset + wire::Udp::kHeaderSize;
+  if (packet.tuple.protocol == net::Protocol::tcp)
+    headers = packet.transport_offset + wire::Tcp::parse(packet.transport())->header_length();
+  return std::min(whole, headers + offload.gso_size);
+}
+
+namespace stages {
+namespace {
+
+using conntrack::Connection;
+using firewall::Hook;
+
+Verdict judge(Shard& shard, Packet& packet, Hook hook) {
+  const firewall::Decision decision = shard.policy().ruleset->evaluate(hook, packet);
+  switch (decision.kind) {
+    case firewall::Decision::Kind::accept:
+      return Verdict::accept();
+    case firewall::Decision::Kind::drop:
+      return Verdict::drop(DropReason::rule);
+    case firewall::Decision::Kind::reject:
+      break;
+  }
+  using firewall::RejectWith;
+  const auto tell = [&](icmp::Unreachable why) {
+    shard.send_error(packet, icmp::unreachable(packet.family, why));
+  };
+  switch (decision.with) {
+    case RejectWith::port_unreachable:
+      tell(icmp::Unreachable::port);
+      break;
+    case RejectWith::host:
+      tell(icmp::Unreachable::host);
+      break;
+    case RejectWith::net:
+      tell(icmp::Unreachable::no_route);
+      break;
+    case RejectWith::prohibited:
+      tell(icmp::Unreachable::prohibited);
+      break;
+    case RejectWith::tcp_reset:
+      shard.send_reset(packet);
+      break;
+  }
+  return Verdict::drop(DropReason::rejected);
+}
+
+bool is_group(net::IpAddress address) {
+  return address.is_multicast() || address.is_limited_broadcast();
+}
+
+// Sources and destinations that no router passes on (RFC 1812 5.3.7, R-19).
+bool is_martian(const Packet& packet) {
+  const net::IpAddress source = packet.tuple.source_address;
+  const net::IpAddress destination = packet.tuple.destination_address;
+  const auto reserved = [](net::IpAddress a) {
+    return a.is_loopback() || a.is_unspecified() ||
+           (a.is_v4() && (a.v4_number() >> 24 == 0 || a.v4_number() >> 28 == 0xf));
+  };
+  return is_group(source) || reserved(source) || reserved(destination) || source == destination ||
+         source.is_link_local() || destination.is_link_local();
+}
+
+Verdict refuse(Shard& shard, const Packet& packet, icmp::Unreachable why, DropReason reason) {
+  shard.send_error(packet, icmp::unreachable(packet.family, why));
+  return Verdict::drop(reason);
+}
+
+Verdict follow(Shard& shard, Packet& packet, const route::Decision& decision) {
+  if (decision.egress == kNoPort || !shard.is_port(decision.egress))
+    return Verdict::drop(DropReason::egress_not_ours);
+  if (!shard.port(decision.egress).up)
+    return refuse(shard, packet, icmp::Unreachable::no_route, DropReason::egress_down);
+  packet.egress = decision.egress;
+  packet.next_hop = decision.next_hop;
+  packet.route_mtu = static_cast<std::uint16_t>(std::min(decision.mtu, 65535u));
+  return Verdict::accept();
+}
+
+bool is_our_own(const Shard& shard, net::IpAddress address) {
+  return std::ranges::any_of(shard.policy().ports,
+                             [&](const PortInfo& port) { return port.owns(address); });
+}
+
+// What forwarding asks beyond a route. Errors of our own are not forwarded, they are sent.
+std::optional<DropReason> forwarding_objection(const Shard& shard, const Packet& packet) {
+  if (packet.made_here) return std::nullopt;
+  if (!shard.policy().forwarding) return DropReason::forwarding_off;
+  if (packet.source_routed) return DropReason::source_route;
+  if (is_martian(packet) || is_our_own(shard, packet.tuple.source_address))
+    return DropReason::martian;
+  return std::nullopt;
+}
+
+std::size_t mtu_of(const Shard& shard, const Packet& packet) {
+  const std::size_t link = shard.port(packet.egress).mtu;
+  return packet.route_mtu == 0 ? link : std::min<std::size_t>(link, packet.route_mtu);
+}
+
+// The packet goes on as its fragments; they share its link header, so they are made behind resolve.
+Verdict send_fragments(Shard& shard, Packet& packet, std::size_t mtu) {
+  nat::complete_checksum(packet);
+  if (shard.port(packet.egress).has_link_layer && packet.from == Side::network)
+    write_link_header(shard, packet);
+  fragment::Fragmenter fragmenter{packet, mtu};
+  shard.count_consumed();
+  for (;;) {
+    Frame frame = shard.frames().take();
+    if (!frame) {
+      shard.count_made();
+      shard.count_drop(DropReason::no_frames);
+      return Verdict::stolen();
+    }
+    if (!fragmenter.next(frame)) return Verdict::stolen();
+    shard.count_made();
+    const Verdict sent = shard.send(packet.egress, Side::network, frame);
+    if (!sent.accepted()) shard.count_drop(sent.reason());
+  }
+}
+
+}  // namespace
+
+void take_hop(Packet& packet) {
+  --packet.hop_limit;
+  packet.ttl_taken = true;
+  if (packet.is_v4())
+    wire::MutableIpv4::parse_header(packet.frame.ip())->set_ttl(packet.hop_limit);
+  else
+    wire::MutableIpv6::parse_header(packet.frame.ip())->set_hop_limit(packet.hop_limit);
+}
+
+void write_link_header(Shard& shard, Packet& packet) {
+  wire::MutableEthernet::parse(packet.frame.link())
+      ->set(shard.neighbours().at(packet.neighbour).mac, shard.port(packet.egress).mac,
+            packet.is_v4() ? wire::EtherType::ipv4 : wire::EtherType::ipv6);
+}
+
+Verdict defragment(Shard&, Packet&) {
+  return Verdict::accept();
+}
+
+Verdict track(Shard& shard, Packet& packet) {
+  if (const auto reason =
+          conntrack::track(packet, shard.connections(), shard.policy().timeouts, shard.now()))
+    return Verdict::drop(*reason);
+  if (packet.connection != nullptr && packet.state != ConnState::related)
+    conntrack::account(packet, packet.frame.ip().size());
+  return Verdict::accept();
+}
+
+Verdict prerouting(Shard& shard, Packet& packet) {
+  return judge(shard, packet, Hook::prerouting);
+}
+Verdict input(Shard& shard, Packet& packet) {
+  return judge(shard, packet, Hook::input);
+}
+Verdict output(Shard& shard, Packet& packet) {
+  return judge(shard, packet, Hook::output);
+}
+Verdict postrouting(Shard& shard, Packet& packet) {
+  return judge(shard, packet, Hook::postrouting);
+}
+
+// An error about nothing that we know goes nowhere (I-09).
+Verdict forward(Shard& shard, Packet& packet) {
+  if (packet.state == ConnState::invalid && packet.tuple.is_icmp() &&
+      packet.tuple.source_port == 0 && packet.tuple.is_icmp_reply == 0)
+    return Verdict::drop(DropReason::unsolicited_error);
+  return judge(shard, packet, Hook::forward);
+}
+
+Verdict dnat(Shard&, Packet& packet) {
+  if (packet.connection == nullptr || packet.state == ConnState::invalid) return Verdict::accept();
+  const Tuple before = packet.connection->tuple(packet.direction);
+  const Tuple after = packet.connection->translated(packet.direction);
+  Tuple to = packet.tuple;
+  if (packet.state != ConnState::related) {
+    to.destination_address = after.destination_address;
+    to.destination_port = after.destination_port;
+  } else if (before.destination_address != after.destination_address) {
+    to.destination_address = after.destination_address;
+  }
+  if (to != packet.tuple) nat::rewrite(packet, to);
+  return Verdict::accept();
+}
+
+Verdict route(Shard& shard, Packet& packet) {
+  if (!packet.made_here && (packet.link_group || is_group(packet.tuple.destination_address)))
+    return Verdict::local();
+  const Tuple& tuple = packet.tuple;
+  const route::Decision decision = shard.policy().routes->lookup(
+      {tuple.source_address, tuple.destination_address, packet.made_here ? kNoPort : packet.ingress,
+       packet.mark, 0, tuple.protocol, tuple.source_port, tuple.destination_port});
+  using route::Kind;
+  switch (decision.kind) {
+    case Kind::local:
+      return Verdict::local();
+    case Kind::multicast:
+      return Verdict::local();
+    case Kind::broadcast:
+      return decision.egress == packet.ingress ? Verdict::local()
+                                               : Verdict::drop(DropReason::group_destination);
+    default:
+      break;
+  }
+  if (const auto objection = forwarding_objection(shard, packet)) return Verdict::drop(*objection);
+  switch (decision.kind) {
+    case Kind::unicast:
+      return follow(shard, packet, decision);
+    case Kind::blackhole:
+      return Verdict::drop(DropReason::route_prohibits);
+    case Kind::unreachable:
+      return refuse(shard, packet, icmp::Unreachable::host, DropReason::route_prohibits);
+    case Kind::prohibit:
+      return refuse(shard, packet, icmp::Unreachable::prohibited, DropReason::route_prohibits);
+    default:
+      return refuse(shard, packet, icmp::Unreachable::no_route, DropReason::no_route);
+  }
+}
+
+Verdict ttl(Shard& shard, Packet& packet) {
+  if (packet.hop_limit <= 1) {
+    shard.send_error(packet, icmp::time_exceeded(packet.family));
+    return Verdict::drop(DropReason::ttl_exceeded);
+  }
+  take_hop(packet);
+  return Verdict::accept();
+}
+
+namespace {
+
+// The outside endpoint of a connection's first packet.
+std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
+  Connection& connection = *packet.connection;
+  const Policy& policy = shard.policy();
+  const auto* rule = policy.masquerade_for(packet.egress, packet.tuple.source_address);
+  if (rule != nullptr) {
+    const auto outside = shard.port(packet.egress).source_towards(packet.next_hop);
+    if (!outside) return DropReason::no_outside_address;
+    connection.set(Connection::kSourceNat);
+    return shard.mappings().choose(connection, *outside, rule->allocation);
+  }
+  // The router's own connections hold their ports against masqueraded ones (M9).
+  if (connection.has(Connection::kLocal))
+    return shard.mappings().choose(connection, packet.tuple.source_address,
+                                   nat::PortAllocation::rfc);
+  // Whoever is masqueraded towards a port cannot be reached from there by its inside address: its
+  // answers would show it (K-29).
+  if (packet.ingress != packet.egress &&
+      policy.masquerade_for(packet.ingress, packet.tuple.destination_address) != nullptr)
+    return DropReason::untranslatable;
+  return std::nullopt;
+}
+
+// Source and quote of an error about a connection's packet (I-10, I-12, I-13).
+void translate_related(Packet& packet) {
+  const Connection& connection = *packet.connection;
+  const Tuple before = connection.tuple(packet.direction);
+  const Tuple after = connection.translated(packet.direction);
+  if (before == after) return;
+  Tuple to = packet.tuple;
+  if (before.source_address != after.source_address) to.source_address = after.source_address;
+  if (to != packet.tuple) nat::rewrite(packet, to);
+  nat::rewrite_quote(packet, after.inverted());
+}
+
+}  // namespace
+
+Verdict snat(Shard& shard, Packet& packet) {
+  Connection* connection = packet.connection;
+  const bool tracked = connection != nullptr && packet.state != ConnState::invalid;
+  if (tracked && packet.state == ConnState::related) {
+    translate_related(packet);
+  } else if (tracked) {
+    if (!connection->has(Connection::kConfirmed) && packet.direction == Direction::original)
+      if (const auto reason = choose_source(shard, packet)) return Verdict::drop(*reason);
+    const Tuple after = connection->translated(packet.direction);
+    if (after != packet.tuple) nat::rewrite(packet, after);
+  }
+  // Nothing leaves with an address that masquerading should have hidden (K-29): not what could not
+  // be tracked, and not what began before the rule was there.
+  if (!packet.made_here &&
+      shard.policy().masquerade_for(packet.egress, packet.tuple.source_address) != nullptr)
+    return Verdict::drop(DropReason::untranslatable);
+  return Verdict::accept();
+}
+
+Verdict confirm(Shard& shard, Packet& packet) {
+  Connection* connection = packet.connection;
+  if (connection == nullptr || connection->has(Connection::kConfirmed)) return Verdict::accept();
+  connection->egress = packet.egress;
+  const Duration timeout = conntrack::timeout_of(*connection, shard.policy().timeouts);
+  if (!shard.connections().confirm(*connection, shard.now(), timeout))
+    return Verdict::drop(DropReason::tuple_clash);
+  shard.mappings().hold(*connection);
+  return Verdict::accept();
+}
+
+Verdict fit(Shard& shard, Packet& packet) {
+  const std::size_t mtu = mtu_of(shard, packet);
+  const std::size_t size = size_on_link(packet);
+  if (size <= mtu) return Verdict::accept();
+  wire::VnetHeader& offload = packet.frame.offload;
+  if (packet.dont_fragment) {
+    shard.send_error(packet, icmp::too_big(packet.family, static_cast<unsigned>(mtu)));
+    return Verdict::drop(DropReason::too_big);
+  }
+  // TCP may be cut into smaller segments than asked for; nobody sees the difference.
+  if (offload.gso() == wire::VnetHeader::Gso::tcp4 && offload.gso_size > size - mtu) {
+    offload.gso_size = static_cast<std::uint16_t>(offload.gso_size - (size - mtu));
+    return Verdict::accept();
+  }
+  if (offload.gso() != wire::VnetHeader::Gso::none) return Verdict::drop(DropReason::too_big);
+  return Verdict::accept();
+}
+
+Verdict resolve(Shard& shard, Packet& packet) {
+  if (!shard.port(packet.egress).has_link_layer) return Verdict::accept();
+  const auto entry = shard.neighbours().resolve(packet.egress, packet.next_hop, shard.now());
+  if (!entry) return Verdict::drop(DropReason::neighbour_unresolved);
+  packet.neighbour = *entry;
+  switch (shard.neighbours().at(*entry).state) {
+    case neighbour::State::usable:
+    case neighbour::State::stale:
+      return Verdict::accept();
+    case neighbour::State::failed:
+      return refuse(shard, packet, icmp::Unreachable::host, DropReason::neighbour_failed);
+    case neighbour::State::unresolved:
+      break;
+  }
+  if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;
+  return shard.neighbours().park(*entry, packet) ? Verdict::stolen()
+                                                 : Verdict::drop(DropReason::neighbour_unresolved);
+}
+
+Verdict transmit(Shard& shard, Packet& packet) {
+  const std::size_t mtu = mtu_of(shard, packet);
+  if (size_on_link(packet) > mtu) return send_fragments(shard, packet, mtu);
+  // What Linux sends has its link header already.
+  const bool from_linux = packet.from == Side::host && !packet.made_here;
+  if (!from_linux && shard.port(packet.egress).has_link_layer) write_link_header(shard, packet);
+  shard.remember(packet);
+  return shard.send(packet.egress, Side::network, packet.frame);
+}
+
+Verdict deliver(Shard& shard, Packet& packet) {
+  if (packet.made_here && shard.port(packet.ingress).has_link_layer) {
+    const net::MacAddress own = shard.port(packet.ingress).mac;
+    wire::MutableEthernet::parse(packet.frame.link())
+        ->set(own, own, packet.is_v4() ? wire::EtherType::ipv4 : wire::EtherType::ipv6);
+  }
+  return shard.send(packet.ingress, Side::host, packet.frame);
+}
+
+}  // namespace stages
+}  // namespace masqgate::path

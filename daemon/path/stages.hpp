@@ -1,0 +1,39 @@
+// The stages of the corridor, each a few lines that call one room.
+
+#pragma once
+
+#include "daemon/packet/packet.hpp"
+
+namespace masqgate::path {
+
+class Shard;
+
+// Bytes of the biggest IP packet that this one will be on the link: a GSO packet counts as one
+// segment.
+std::size_t size_on_link(const Packet& packet);
+
+namespace stages {
+
+Verdict defragment(Shard& shard, Packet& packet);
+Verdict track(Shard& shard, Packet& packet);
+Verdict prerouting(Shard& shard, Packet& packet);
+Verdict dnat(Shard& shard, Packet& packet);
+Verdict route(Shard& shard, Packet& packet);
+Verdict ttl(Shard& shard, Packet& packet);
+Verdict forward(Shard& shard, Packet& packet);
+Verdict input(Shard& shard, Packet& packet);
+Verdict output(Shard& shard, Packet& packet);
+Verdict postrouting(Shard& shard, Packet& packet);
+Verdict snat(Shard& shard, Packet& packet);
+Verdict confirm(Shard& shard, Packet& packet);
+Verdict fit(Shard& shard, Packet& packet);
+Verdict resolve(Shard& shard, Packet& packet);
+Verdict transmit(Shard& shard, Packet& packet);
+Verdict deliver(Shard& shard, Packet& packet);
+
+// Shared with the short cut.
+void take_hop(Packet& packet);
+void write_link_header(Shard& shard, Packet& packet);
+
+}  // namespace stages
+}  // namespace masqgate::path
