@@ -173,10 +173,10 @@ class Commands::Transaction {
     nl_socket_modify_err_cb(socket_.get(), NL_CB_CUSTOM, &Transaction::on_error, this);
   }
 
-  void run(const Built& message, const std::string& doing, std::initializer_list<int> fine) {
+  void run(nl_msg* message, const std::string& doing, std::initializer_list<int> fine) {
     error_ = 0;
     words_.clear();
-    int result = nl_send_auto(socket_.get(), message.get());
+    int result = nl_send_auto(socket_.get(), message);
     if (result >= 0) result = nl_wait_for_ack(socket_.get());
     if (error_ == 0 && result < 0)
       throw CommandError("cannot " + doing + ": " + nl_geterror(result), EPROTO);
@@ -207,6 +207,11 @@ class Commands::Transaction {
   std::string words_;
 };
 
+void Commands::run(nl_msg* message, const std::string& doing, std::initializer_list<int> fine) {
+  permit(doing);
+  transaction_->run(message, doing, fine);
+}
+
 Commands::Commands() : transaction_{std::make_unique<Transaction>()} {}
 Commands::~Commands() = default;
 
@@ -218,7 +223,7 @@ void Commands::create_bridge(const std::string& name, net::MacAddress mac) {
     put(message, IFLA_INFO_KIND, "bridge");
     nest(message, IFLA_INFO_DATA, [&] { put_bridge_options(message); });
   });
-  transaction_->run(message, "create bridge " + name, kNone);
+  run(message.get(), "create bridge " + name, kNone);
 }
 
 void Commands::delete_link(const std::string& name) {
@@ -227,44 +232,44 @@ void Commands::delete_link(const std::string& name) {
   require_room(
       nlmsg_append(message.get(), const_cast<ifinfomsg*>(&header), sizeof header, NLMSG_ALIGNTO));
   put(message, IFLA_IFNAME, name);
-  transaction_->run(message, "delete " + name, kGone);
+  run(message.get(), "delete " + name, kGone);
 }
 
 void Commands::set_up(const std::string& name, bool up) {
-  transaction_->run(link_message(name, up ? IFF_UP : 0, IFF_UP, 0),
-                    "bring " + name + (up ? " up" : " down"), kNone);
+  run(link_message(name, up ? IFF_UP : 0, IFF_UP, 0).get(),
+      "bring " + name + (up ? " up" : " down"), kNone);
 }
 
 void Commands::set_master(const std::string& name, const std::string& master) {
   const std::string doing = "put " + name + " into " + master;
   const Built message = link_message(name, 0, 0, 0);
   require_room(nla_put_u32(message.get(), IFLA_MASTER, index_of(master, doing)));
-  transaction_->run(message, doing, kNone);
+  run(message.get(), doing, kNone);
 }
 
 void Commands::clear_master(const std::string& name) {
   const Built message = link_message(name, 0, 0, 0);
   require_room(nla_put_u32(message.get(), IFLA_MASTER, 0));
-  transaction_->run(message, "take " + name + " out of its bridge", kNone);
+  run(message.get(), "take " + name + " out of its bridge", kNone);
 }
 
 void Commands::set_mac(const std::string& name, net::MacAddress mac) {
   const Built message = link_message(name, 0, 0, 0);
   require_room(
       nla_put(message.get(), IFLA_ADDRESS, static_cast<int>(mac.bytes.size()), mac.bytes.data()));
-  transaction_->run(message, "give " + name + " the MAC " + mac.text(), kNone);
+  run(message.get(), "give " + name + " the MAC " + mac.text(), kNone);
 }
 
 void Commands::set_mtu(const std::string& name, std::uint32_t mtu) {
   const Built message = link_message(name, 0, 0, 0);
   require_room(nla_put_u32(message.get(), IFLA_MTU, mtu));
-  transaction_->run(message, "set the MTU of " + name + " to " + std::to_string(mtu), kNone);
+  run(message.get(), "set the MTU of " + name + " to " + std::to_string(mtu), kNone);
 }
 
 void Commands::set_queue_length(const std::string& name, std::uint32_t frames) {
   const Built message = link_message(name, 0, 0, 0);
   require_room(nla_put_u32(message.get(), IFLA_TXQLEN, frames));
-  transaction_->run(message, "set the queue length of " + name, kNone);
+  run(message.get(), "set the queue length of " + name, kNone);
 }
 
 void Commands::add_address(const std::string& link, const net::InterfaceAddress& address,
@@ -275,7 +280,7 @@ void Commands::add_address(const std::string& link, const net::InterfaceAddress&
     rtnl_addr_set_flags(entry.get(), IFA_F_NODAD);
   const Built message = built(
       [&](nl_msg** out) { return rtnl_addr_build_add_request(entry.get(), NLM_F_EXCL, out); });
-  transaction_->run(message, doing, kThere);
+  run(message.get(), doing, kThere);
 }
 
 void Commands::remove_address(const std::string& link, const net::InterfaceAddress& address) {
@@ -284,30 +289,44 @@ void Commands::remove_address(const std::string& link, const net::InterfaceAddre
   const InterfaceEntry entry = linux_entry(index, address);
   const Built message =
       built([&](nl_msg** out) { return rtnl_addr_build_delete_request(entry.get(), 0, out); });
-  transaction_->run(message, "take the address " + address.text() + " from " + link, kGone);
+  run(message.get(), "take the address " + address.text() + " from " + link, kGone);
+}
+
+namespace {
+
+Built new_route(const Route& route, int options) {
+  const LinuxRoute entry = linux_route(route);
+  return built([&](nl_msg** out) {
+    return rtnl_route_build_add_request(entry.get(), NLM_F_CREATE | options, out);
+  });
+}
+
+}  // namespace
+
+Saved Commands::saved(const Route& route) {
+  const Built message = new_route(route, 0);
+  const nlmsghdr* header = nlmsg_hdr(message.get());
+  const auto* bytes = static_cast<const std::uint8_t*>(static_cast<const void*>(header));
+  auto saved = Saved::from_message({bytes, header->nlmsg_len});
+  if (!saved) throw CommandError("cannot say the route " + text(route) + " in netlink", EINVAL);
+  return std::move(*saved);
 }
 
 void Commands::add_route(const Route& route) {
-  const LinuxRoute entry = linux_route(route);
-  const Built message = built([&](nl_msg** out) {
-    return rtnl_route_build_add_request(entry.get(), NLM_F_CREATE | NLM_F_EXCL, out);
-  });
-  transaction_->run(message, "add the route " + text(route), kThere);
+  const Built message = new_route(route, NLM_F_EXCL);
+  run(message.get(), "add the route " + text(route), kThere);
 }
 
 void Commands::replace_route(const Route& route) {
-  const LinuxRoute entry = linux_route(route);
-  const Built message = built([&](nl_msg** out) {
-    return rtnl_route_build_add_request(entry.get(), NLM_F_CREATE | NLM_F_REPLACE, out);
-  });
-  transaction_->run(message, "set the route " + text(route), kNone);
+  const Built message = new_route(route, NLM_F_REPLACE);
+  run(message.get(), "set the route " + text(route), kNone);
 }
 
 void Commands::delete_route(const Route& route) {
   const LinuxRoute entry = linux_route(route);
   const Built message =
       built([&](nl_msg** out) { return rtnl_route_build_del_request(entry.get(), 0, out); });
-  transaction_->run(message, "delete the route " + text(route), kGone);
+  run(message.get(), "delete the route " + text(route), kGone);
 }
 
 namespace {
@@ -322,11 +341,11 @@ Built request_of(const Saved& saved, bool give) {
 }  // namespace
 
 void Commands::give(const Saved& saved) {
-  transaction_->run(request_of(saved, true), "give back " + saved.text(), kThere);
+  run(request_of(saved, true).get(), "give back " + saved.text(), kThere);
 }
 
 void Commands::take(const Saved& saved) {
-  transaction_->run(request_of(saved, false), "take away " + saved.text(), kGone);
+  run(request_of(saved, false).get(), "take away " + saved.text(), kGone);
 }
 
 std::optional<Link> find_link(std::string_view name) {
@@ -357,7 +376,8 @@ std::optional<std::string> read_sysctl(const std::string& path) {
   return value;
 }
 
-void write_sysctl(const std::string& path, std::string_view value) {
+void Commands::write_sysctl(const std::string& path, std::string_view value) {
+  permit("write " + std::string{value} + " to " + path);
   std::FILE* file = std::fopen(("/proc/sys/" + path).c_str(), "we");
   // The write reaches the kernel when the file is closed.
   const bool written = file != nullptr && std::fwrite(value.data(), 1, value.size(), file) > 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -13,6 +14,8 @@
 
 #include "netlink/messages.hpp"
 #include "netlink/saved.hpp"
+
+struct nl_msg;
 
 namespace masqgate::netlink {
 
@@ -30,7 +33,7 @@ class CommandError : public std::runtime_error {
 class Commands {
  public:
   Commands();
-  ~Commands();
+  virtual ~Commands();
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
 
@@ -55,10 +58,21 @@ class Commands {
   void replace_route(const Route& route);
   void delete_route(const Route& route);
 
+  // A route as give() and take() want it.
+  static Saved saved(const Route& route);
   void give(const Saved& saved);
   void take(const Saved& saved);
 
+  // Below /proc/sys, as text without the line break.
+  void write_sysctl(const std::string& path, std::string_view value);
+
+ protected:
+  // Asked before each change, which is named: "bring eth0 up". Throws to refuse it.
+  virtual void permit(const std::string& /*doing*/) {}
+
  private:
+  // `fine`: errnos that are as good as success.
+  void run(nl_msg* message, const std::string& doing, std::initializer_list<int> fine);
   class Transaction;
   std::unique_ptr<Transaction> transaction_;
 };
@@ -67,10 +81,8 @@ class Commands {
 std::optional<Link> find_link(std::string_view name);
 std::string link_names();  // "lo, eth0, eth1", for messages
 
-// Sysctls below /proc/sys, as text without the line break. Reading is empty where there is none.
-// Writing throws CommandError.
+// Without the line break; empty where there is no such sysctl.
 std::optional<std::string> read_sysctl(const std::string& path);
-void write_sysctl(const std::string& path, std::string_view value);
 std::string disable_ipv6_path(const std::string& link);  // "net/ipv6/conf/eth0/disable_ipv6"
 
 }  // namespace masqgate::netlink

@@ -165,8 +165,9 @@ TEST_CASE_FIXTURE(Fixture, "refusals say what was tried and why") {
   route.next_hops = {{net::IpAddress::parse("203.0.113.1"), index_of("e0"), 1, false}};
   CHECK(problem([&] { commands.add_route(route); }).find("the kernel says: Nexthop has invalid") !=
         std::string::npos);
-  CHECK(problem([&] { write_sysctl("net/ipv6/conf/eth9/disable_ipv6", "1"); }).find("eth9") !=
-        std::string::npos);
+  CHECK(problem([&] {
+          commands.write_sysctl("net/ipv6/conf/eth9/disable_ipv6", "1");
+        }).find("eth9") != std::string::npos);
   // The next command is not confused by the last refusal.
   commands.set_mtu("e0", 1400);
   CHECK(find_link("e0")->mtu == 1400);
@@ -174,7 +175,7 @@ TEST_CASE_FIXTURE(Fixture, "refusals say what was tried and why") {
 
 TEST_CASE_FIXTURE(Fixture, "sysctls: read, written, absent") {
   CHECK(read_sysctl(disable_ipv6_path("e0")) == "0");
-  write_sysctl(disable_ipv6_path("e0"), "1");
+  commands.write_sysctl(disable_ipv6_path("e0"), "1");
   CHECK(read_sysctl(disable_ipv6_path("e0")) == "1");
   CHECK_FALSE(read_sysctl(disable_ipv6_path("eth9")));
 }
