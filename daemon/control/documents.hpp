@@ -1,0 +1,38 @@
+// The JSON documents that the doors show, made from values that were copied out of the shard.
+
+#pragma once
+
+#include <vector>
+
+#include "daemon/control/shard_access.hpp"
+#include "daemon/state/tree.hpp"
+
+namespace masqgate::control {
+
+using state::Json;
+
+// /connections/{id} as the outside world writes it: 16 hexadecimal digits.
+std::string id_text(std::uint64_t id);
+std::optional<std::uint64_t> parse_id(std::string_view text);
+
+Json connection_document(const Slice::Entry& entry, Time now);
+
+// ?protocol=tcp&state=ESTABLISHED&address=192.0.2.1: which connections are asked for.
+struct ConnectionFilter {
+  std::optional<net::Protocol> protocol;
+  std::string state;
+  std::optional<net::IpAddress> address;
+  // Throws state::Error that names the parameter.
+  static ConnectionFilter parse(const state::Query& query);
+  bool matches(const conntrack::Connection& connection) const;
+};
+
+Json drops_document(const path::Counters& counters, std::size_t parked);
+std::string drops_text(const path::Counters& counters, std::size_t parked);
+Json path_document(const path::Counters& counters);
+std::string path_text(const path::Counters& counters);
+Json neighbours_document(const std::vector<neighbour::Neighbour>& neighbours,
+                         const std::vector<path::PortInfo>& ports);
+Json routes_document(const route::Table& table, const std::vector<path::PortInfo>& ports);
+
+}  // namespace masqgate::control

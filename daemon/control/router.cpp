@@ -1,0 +1,209 @@
+#include "daemon/control/router.hpp"
+
+#include <algorithm>
+
+#include "daemon/base/log.hpp"
+#include "daemon/base/random.hpp"
+
+namespace masqgate::control {
+namespace {
+
+PortPlan plan_of(const PortConfig& port) {
+  PortPlan plan;
+  plan.name = port.name;
+  plan.mac = port.mac;
+  plan.mtu = port.mtu;
+  plan.addresses = port.addresses;
+  plan.inherit = port.inherit;
+  switch (port.attachment) {
+    case Attachment::nics:
+      plan.kind = PortPlan::Kind::nics;
+      plan.nics = port.devices;
+      break;
+    case Attachment::bridge:
+      plan.kind = PortPlan::Kind::bridge;
+      plan.bridge = port.devices.front();
+      break;
+    case Attachment::tap:
+      plan.kind = PortPlan::Kind::tap;
+      plan.device = port.devices.front();
+      break;
+    case Attachment::tun:
+      plan.kind = PortPlan::Kind::tun;
+      plan.device = port.devices.front();
+      break;
+  }
+  return plan;
+}
+
+[[noreturn]] void refuse(const std::string& pointer, const std::string& what) {
+  throw state::Error(state::Problem::invalid, what, pointer);
+}
+
+void log_all(log::Level level, const std::vector<std::string>& sentences) {
+  for (const std::string& sentence : sentences) log::write(level, sentence);
+}
+
+}  // namespace
+
+Router::Router(asio::io_context& context, Config config, std::function<void()> on_ready)
+    : context_{context},
+      config_{std::move(config)},
+      on_ready_{std::move(on_ready)},
+      host_{config_.runtime + "/undo.json", commands_},
+      forwarding_{config_.ip_forward} {
+  std::vector<PortPlan> plans;
+  std::ranges::transform(config_.ports, std::back_inserter(plans), plan_of);
+  log_all(log::Level::notice, host_.prepare(std::move(plans)));
+  try {
+    open_devices();
+    host_.bring_up();
+    add_routes();
+    start_shard();
+  } catch (...) {
+    kernel_.reset();
+    loop_.reset();
+    devices_.clear();
+    log_all(log::Level::warning, host_.take_down());
+    throw;
+  }
+}
+
+Router::~Router() {
+  log_all(log::Level::warning, stop());
+}
+
+std::vector<std::string> Router::stop() {
+  if (std::exchange(stopped_, true)) return {};
+  asker_.kernel = nullptr;
+  loop_->stop();
+  kernel_.reset();
+  devices_.clear();
+  return host_.take_down();
+}
+
+void Router::open_devices() {
+  for (std::size_t i = 0; i < config_.ports.size(); ++i) {
+    const PortConfig& port = config_.ports[i];
+    const auto kind =
+        port.attachment == Attachment::tun ? port::DeviceKind::tun : port::DeviceKind::tap;
+    try {
+      PortDevices devices;
+      devices.network = port::open_device({network_side_of(port), kind, port.queues});
+      devices.host = port::open_device({port.name, kind, port.queues});
+      devices_.push_back(std::move(devices));
+    } catch (const std::system_error& error) {
+      throw state::Error(state::Problem::unavailable, error.what(), "/ports/" + port.name);
+    }
+  }
+}
+
+void Router::start_shard() {
+  const path::ShardOptions options{.region = config_.runtime + "/connections.0",
+                                   .max_connections = config_.conntrack.max,
+                                   .frames = config_.shard.frames};
+  shard_ = std::make_unique<path::Shard>(options, random_key(), asker_, BootClock::now());
+  report_region();
+  loop_ = std::make_unique<path::Loop>(*shard_, std::chrono::microseconds{config_.shard.spin_us});
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const auto port = static_cast<PortIndex>(i);
+    const auto attach = [&](Side side, std::vector<port::DeviceQueue>& queues) {
+      shard_->attach(port, side, &queues.front());
+      loop_->watch(port, side, queues.front());
+    };
+    attach(Side::network, devices_[i].network);
+    attach(Side::host, devices_[i].host);
+  }
+  loop_->start();
+  kernel_ = std::make_unique<KernelSync>(
+      context_, port_names(config_),
+      KernelSync::Handlers{
+          .on_view = [this](const KernelView&) { publish_policy(); },
+          .on_neighbour = [this](const KernelSync::NeighbourNews& news) { on_neighbour(news); },
+          .on_neighbours_lost =
+              [this] { shard().tell([](path::Shard& shard) { shard.forget_neighbours(); }); },
+          .on_link =
+              [this](const netlink::Link& link) {
+                if (const auto sentence = host_.on_link(link)) log::notice(*sentence);
+              }});
+  asker_.kernel = kernel_.get();
+}
+
+void Router::report_region() const {
+  const conntrack::Region& region = shard_->connections().region();
+  if (!region.set_aside().empty())
+    log::warning("set aside a connection table that cannot be used: " + region.why_set_aside(),
+                 {{"FILE", region.set_aside()}});
+  if (region.adopted())
+    log::notice("took over " + std::to_string(shard_->connections().size()) + " connections");
+}
+
+void Router::add_routes() {
+  for (std::size_t i = 0; i < config_.routes.size(); ++i) {
+    const RouteConfig& route = config_.routes[i];
+    netlink::Route wanted;
+    wanted.destination = route.to;
+    wanted.metric = route.metric.value_or(0);
+    wanted.table = route.table.value_or(netlink::kTableMain);
+    netlink::NextHop hop;
+    hop.gateway = route.via;
+    if (route.port) {
+      const auto link = netlink::find_link(config_.ports[*route.port].name);
+      if (link) hop.ifindex = link->index;
+    }
+    wanted.next_hops = {hop};
+    try {
+      host_.add_route(wanted);
+    } catch (const netlink::CommandError& error) {
+      refuse("/routes/" + std::to_string(i), error.what());
+    }
+  }
+}
+
+void Router::on_neighbour(const KernelSync::NeighbourNews& news) {
+  shard().tell([news](path::Shard& shard) {
+    shard.update_neighbour(news.port, news.address, news.mac, news.state, BootClock::now());
+  });
+}
+
+void Router::publish_policy() {
+  auto policy = std::make_shared<path::Policy>();
+  policy->ruleset = config_.firewall;
+  policy->routes = kernel_->view().routes;
+  policy->ports = kernel_->view().ports;
+  policy->masquerade = masquerade_rules(config_);
+  policy->timeouts = timeouts_of(config_.conntrack);
+  policy->forwarding = forwarding_;
+  shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](
+                   path::Shard& shard) { shard.set_policy(policy); });
+  if (!std::exchange(ready_, true)) on_ready_();
+}
+
+void Router::refuse_what_needs_a_restart(const Config& next) const {
+  const state::Json before = to_json(config_), after = to_json(next);
+  for (const char* member : {"runtime", "ports", "routes", "shard", "api", "tree"})
+    if (before.value(member, state::Json{}) != after.value(member, state::Json{}))
+      refuse(std::string{"/"} + member,
+             "cannot change while masqgated runs: write it to the configuration file and restart");
+  if (config_.conntrack.max != next.conntrack.max)
+    refuse("/conntrack/max",
+           "cannot change while masqgated runs: write it to the configuration file and restart");
+}
+
+void Router::check(const Config& next) const {
+  refuse_what_needs_a_restart(next);
+}
+
+void Router::apply(Config next) {
+  refuse_what_needs_a_restart(next);
+  config_ = std::move(next);
+  forwarding_ = config_.ip_forward;
+  publish_policy();
+}
+
+void Router::set_forwarding(bool on) {
+  config_.ip_forward = forwarding_ = on;
+  publish_policy();
+}
+
+}  // namespace masqgate::control

@@ -1,0 +1,66 @@
+// How control reads a shard: questions are asked on the shard's own thread, answers are values.
+
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/use_awaitable.hpp>
+#include <concepts>
+#include <type_traits>
+#include <vector>
+
+#include "daemon/path/loop.hpp"
+
+namespace masqgate::control {
+
+class ShardAccess {
+ public:
+  ShardAccess(path::Shard& shard, path::Loop& loop) : shard_{shard}, loop_{loop} {}
+
+  // Asks a question; runs between two bursts, so it must be short.
+  template <std::copy_constructible Question,
+            typename Answer = std::invoke_result_t<Question, path::Shard&>>
+  asio::awaitable<Answer> ask(Question question) {
+    Answer answer =
+        co_await asio::co_spawn(loop_.context(), run(shard_, question), asio::use_awaitable);
+    co_return answer;
+  }
+
+  // Tells the shard something and does not wait.
+  template <typename Work>
+  void tell(Work work) {
+    loop_.post([&shard = shard_, work = std::move(work)]() mutable { work(shard); });
+  }
+
+ private:
+  template <typename Question, typename Answer = std::invoke_result_t<Question, path::Shard&>>
+  static asio::awaitable<Answer> run(path::Shard& shard, Question question) {
+    co_return question(shard);
+  }
+
+  path::Shard& shard_;
+  path::Loop& loop_;
+};
+
+// A piece of the connection table: copies of the connections in some records.
+struct Slice {
+  // Records looked at for one slice: short enough for the packets that wait meanwhile.
+  static constexpr std::uint32_t kRecords = 2048;
+
+  struct Entry {
+    std::uint64_t id;
+    conntrack::Connection connection;
+  };
+  std::vector<Entry> entries;
+  std::uint32_t next = 0;  // the record to go on with
+  bool last = false;
+  Time now{};
+};
+
+// Copies the connections of kRecords records from this one on, at most `most` of them.
+Slice copy_slice(path::Shard& shard, std::uint32_t from, std::size_t most);
+
+// The whole table, slice by slice.
+asio::awaitable<std::vector<Slice::Entry>> copy_connections(ShardAccess access);
+
+}  // namespace masqgate::control
