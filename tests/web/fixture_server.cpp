@@ -2,7 +2,7 @@
 //
 // Usage: fixture_server SOCKET TCP|- MAX_SESSIONS LIMIT_MS. Prints "ready PORT" when it listens;
 // SIGUSR1 lets the node test/slow go on; SIGTERM stops the server, and it exits when every session
-// has ended by itself. Every time limit is LIMIT_MS, but for the write limit.
+// has ended by itself. Every time limit is LIMIT_MS.
 
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
@@ -64,7 +64,7 @@ int serve(char** argv) {
   if (std::string{argv[2]} != "-") options.tcp = argv[2];
   options.max_sessions = std::stoul(argv[3]);
   const std::chrono::milliseconds limit{std::stol(argv[4])};
-  options.limits = {.idle = limit, .head = limit, .body = limit, .linger = limit};
+  options.limits = {.idle = limit, .head = limit, .body = limit, .write = limit, .linger = limit};
   web::Server server{context, tree, options};
   server.start();
   bool stopped = false;

@@ -3,6 +3,7 @@
 
 Usage: test_web.py FIXTURE_SERVER [unittest arguments]
 """
+import contextlib
 import itertools
 import json
 import os
@@ -47,7 +48,11 @@ class Door:
     def connect(self):
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         peer.settimeout(PATIENCE)
-        peer.connect(self.socket)
+        try:
+            peer.connect(self.socket)
+        except OSError:
+            peer.close()
+            raise
         return peer
 
     def exchange(self, data):
@@ -186,6 +191,15 @@ class Reading(WithDoor):
     def test_the_contract_is_served(self):
         for path in ("/openapi.json", "/v1/openapi.json"):
             self.assertEqual(self.curl(path).body, CONTRACT.read_bytes())
+
+    def test_every_reference_in_the_contract_leads_somewhere(self):
+        contract = json.loads(CONTRACT.read_text())
+        references = re.findall(r'"\$ref": "#/([^"]+)"', CONTRACT.read_text())
+        self.assertGreater(len(references), 10)
+        for reference in references:
+            at = contract
+            for part in reference.split("/"):
+                at = at[part]
 
     def test_a_node_that_breaks_tells_no_secrets(self):
         answer = self.curl("/v1/test/broken")
@@ -363,6 +377,16 @@ class Limits(unittest.TestCase):
         self.addCleanup(self.check_stops, door)
         return door
 
+    def connect(self, door):
+        peer = door.connect()
+        self.addCleanup(peer.close)
+        return peer
+
+    def has_room(self, door):
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # even those told to go are limited
+            return door.exchange(head("/healthz")).startswith(b"HTTP/1.1 200")
+        return False
+
     def check_stops(self, door):
         code, errors = door.stop()
         self.assertEqual(code, 0, errors)
@@ -376,16 +400,13 @@ class Limits(unittest.TestCase):
                 peer.settimeout(0.05)
                 raw, end = b"", time.monotonic() + PATIENCE
                 while time.monotonic() < end:  # a byte now and then does not buy more time
-                    try:
+                    with contextlib.suppress(BrokenPipeError):
                         peer.sendall(b"x")
+                    with contextlib.suppress(TimeoutError):
                         piece = peer.recv(65536)
                         if not piece:
                             break
                         raw += piece
-                    except TimeoutError:
-                        pass
-                    except OSError:
-                        break
                 self.assertTrue(raw.startswith(b"HTTP/1.1 408 "), raw)
         with self.subTest("idle"), door.connect() as peer:
             self.assertEqual(peer.recv(1), b"")
@@ -398,7 +419,7 @@ class Limits(unittest.TestCase):
 
     def test_sessions_are_capped(self):
         door = self.start(max_sessions=2)
-        first, second = door.connect(), door.connect()
+        first, second = self.connect(door), self.connect(door)
         for peer in (first, second):
             peer.sendall(head("/healthz"))
             self.assertTrue(read_until(peer, b"ok\n").startswith(b"HTTP/1.1 200"))
@@ -406,12 +427,18 @@ class Limits(unittest.TestCase):
         self.assertTrue(raw.startswith(b"HTTP/1.1 503 "), raw)
         self.assertIn(b"Retry-After: 1\r\n", raw)
         first.close()
-        wait_for(lambda: door.exchange(head("/healthz")).startswith(b"HTTP/1.1 200"))
-        second.close()
+        wait_for(lambda: self.has_room(door))
+
+    def test_a_client_that_does_not_read_its_answer_loses_its_place(self):
+        door = self.start(max_sessions=1, limit_ms=SHORT)
+        deaf = self.connect(door)
+        deaf.sendall(head("/v1/test/large"))
+        self.assertTrue(door.exchange(head("/healthz")).startswith(b"HTTP/1.1 503"))
+        wait_for(lambda: self.has_room(door))
 
     def test_stop_ends_waiting_sessions_and_lets_busy_ones_answer(self):
         door = Door()
-        waiting, busy = door.connect(), door.connect()
+        waiting, busy = self.connect(door), self.connect(door)
         waiting.sendall(b"GET / HT")
         busy.sendall(head("/v1/test/slow"))
         door.exchange(head("/healthz"))  # both have been read by now
