@@ -26,8 +26,8 @@ using Action = std::function<void(const Context&)>;
 
 void add_filter(CLI::App& command, ConnectionFilter& filter) {
   command.add_option("--protocol", filter.protocol, "only tcp, udp, icmp, …");
-  command.add_option("--state", filter.state, "only this state, such as established");
-  command.add_option("--address", filter.address, "only with this address or prefix at an end");
+  command.add_option("--state", filter.state, "only this state, such as ESTABLISHED");
+  command.add_option("--address", filter.address, "only with this address at an end");
   command.add_option("--limit", filter.limit, "at most so many (default: all)");
   command.add_option("--cursor", filter.cursor,
                      "go on behind an earlier list (\"next\" of --json)");
