@@ -77,6 +77,8 @@ class Table {
   std::uint32_t index_of(const Connection& connection) const {
     return static_cast<std::uint32_t>(&connection - region_.records().data());
   }
+  // Records from here on were never in use.
+  std::uint32_t used_records() const { return untouched_; }
   // Every record by its number; only those with kConfirmed are connections.
   Connection& at(std::uint32_t index) const { return region_.records()[index]; }
   // Bytes of memory for each connection that fits, both indices and the timer included.

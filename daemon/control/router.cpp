@@ -109,7 +109,7 @@ void Router::start_shard() {
     const auto port = static_cast<PortIndex>(i);
     const auto attach = [&](Side side, std::vector<port::DeviceQueue>& queues) {
       shard_->attach(port, side, &queues.front());
-      loop_->watch(port, side, queues.front());
+      for (port::DeviceQueue& queue : queues) loop_->watch(port, side, queue);
     };
     attach(Side::network, devices_[i].network);
     attach(Side::host, devices_[i].host);

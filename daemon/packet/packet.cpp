@@ -139,6 +139,7 @@ std::optional<DropReason> parse_v4(Packet& packet) {
   packet.fragment_offset = static_cast<std::uint16_t>(ip->fragment_offset());
   packet.dont_fragment = ip->dont_fragment();
   packet.hop_limit = ip->ttl();
+  packet.tos = ip->tos();
   packet.transport_offset = static_cast<std::uint16_t>(ip->header_length());
   packet.source_routed =
       !ip->options().empty() && (wire::has_option(ip->options(), wire::kLooseSourceRoute) ||
@@ -161,6 +162,7 @@ std::optional<DropReason> parse_v6(Packet& packet) {
   packet.fragment_offset = static_cast<std::uint16_t>(walk->fragment_offset);
   packet.dont_fragment = true;
   packet.hop_limit = ip->hop_limit();
+  packet.tos = ip->traffic_class();
   packet.transport_offset = static_cast<std::uint16_t>(walk->offset);
   packet.source_routed = walk->source_routed;
   packet.tuple = {ip->source(), ip->destination(), 0, 0, walk->protocol};

@@ -62,6 +62,7 @@ struct Packet {
   bool dont_fragment = false;  // always for IPv6
   bool source_routed = false;
   std::uint8_t hop_limit = 0;
+  std::uint8_t tos = 0;                // or traffic class
   std::uint16_t transport_offset = 0;  // from the start of the IP packet
   std::uint16_t fragment_offset = 0;
   wire::TcpFlags tcp_flags;

@@ -10,10 +10,10 @@ Loop::~Loop() {
   stop();
 }
 
-// The descriptor is duplicated: the interface keeps its own, both mean the same device queue.
-void Loop::watch(PortIndex port, Side side, port::Interface& interface) {
+// The descriptor is duplicated: the queue keeps its own, both mean the same device queue.
+void Loop::watch(PortIndex port, Side side, port::Interface& queue) {
   watched_.push_back(std::make_unique<Watched>(Watched{
-      port, side, asio::posix::stream_descriptor{context_, ::dup(interface.descriptor())}}));
+      port, side, queue, asio::posix::stream_descriptor{context_, ::dup(queue.descriptor())}}));
 }
 
 void Loop::start() {
@@ -44,7 +44,8 @@ bool Loop::drain_all() {
   bool more = false;
   for (const auto& watched : watched_) {
     if (!watched->readable) continue;
-    watched->readable = shard_.drain(watched->port, watched->side, kBurst, now) == kBurst;
+    watched->readable =
+        shard_.drain(watched->port, watched->side, watched->queue, kBurst, now) == kBurst;
     more = more || watched->readable;
   }
   return more;
@@ -56,7 +57,7 @@ bool Loop::spin() {
   const Time end = BootClock::now() + spin_;
   for (Time now = BootClock::now(); now < end; now = BootClock::now())
     for (const auto& watched : watched_)
-      if (shard_.drain(watched->port, watched->side, kBurst, now) > 0) {
+      if (shard_.drain(watched->port, watched->side, watched->queue, kBurst, now) > 0) {
         watched->readable = true;
         return true;
       }

@@ -30,8 +30,8 @@ class Loop {
   Loop(Shard& shard, Duration spin);
   ~Loop();  // stops and joins
 
-  // Before start(): interfaces with a descriptor are waited on.
-  void watch(PortIndex port, Side side, port::Interface& interface);
+  // Before start(): each queue of each interface, to be waited on and drained.
+  void watch(PortIndex port, Side side, port::Interface& queue);
   void start();
   void stop();
 
@@ -46,6 +46,7 @@ class Loop {
   struct Watched {
     PortIndex port;
     Side side;
+    port::Interface& queue;
     asio::posix::stream_descriptor descriptor;
     bool readable = false;
     bool waiting = false;

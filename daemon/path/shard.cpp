@@ -1,5 +1,8 @@
 #include "daemon/path/shard.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "daemon/icmp/reset.hpp"
 #include "daemon/path/trace.hpp"
 #include "daemon/wire/describe.hpp"
@@ -25,29 +28,48 @@ void Shard::attach(PortIndex port, Side side, port::Interface* interface) {
 
 void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   const bool same_rules = policy->ruleset == policy_->ruleset;
-  policy_ = std::move(policy);
+  const std::shared_ptr<const Policy> before = std::exchange(policy_, std::move(policy));
   ++policy_generation_;
   shortcuts_allowed_ = take_shortcuts_ && !policy_->ruleset->per_packet_matches();
   if (!same_rules) trails_.reset(policy_->ruleset->counters());
+  forget_lost_addresses(*before);
 }
 
-std::size_t Shard::drain(PortIndex port, Side side, std::size_t most, Time now) {
+// Connections masqueraded behind an address that the port has no more can get no answer: their next
+// packet begins anew, behind the address that is there now.
+void Shard::forget_lost_addresses(const Policy& before) {
+  for (const PortInfo& port : before.ports)
+    for (const net::InterfaceAddress& lost : port.addresses) {
+      const auto owns = [&](const PortInfo& other) { return other.owns(lost.address); };
+      if (std::ranges::any_of(policy_->ports, owns)) continue;
+      for (std::uint32_t record = 0; record < connections_.used_records(); ++record) {
+        conntrack::Connection& connection = connections_.at(record);
+        if (connection.has(conntrack::Connection::kConfirmed) &&
+            connection.has(conntrack::Connection::kSourceNat) &&
+            connection.reply.destination_address == lost.address)
+          connections_.remove(connection);
+      }
+    }
+}
+
+std::size_t Shard::drain(PortIndex port, Side side, port::Interface& queue, std::size_t most,
+                         Time now) {
   now_ = now;
-  Slot& from = slot(port, side);
+  InterfaceCounters& counters = slot(port, side).counters;
   std::size_t count = 0;
-  for (; count < most && from.interface != nullptr; ++count) {
+  for (; count < most; ++count) {
     Packet packet;
     packet.frame = frames_.take();
     if (!packet.frame) break;  // all parked: the device keeps the rest until some come back
-    const port::ReadResult result = from.interface->read(packet.frame);
+    const port::ReadResult result = queue.read(packet.frame);
     if (result == port::ReadResult::empty) break;
     ++counters_.frames_in;
-    ++from.counters.frames_in;
+    ++counters.frames_in;
     if (result == port::ReadResult::malformed) {
       count_drop(DropReason::malformed_frame);
       continue;
     }
-    from.counters.bytes_in += packet.frame.ip().size();
+    counters.bytes_in += packet.frame.ip().size();
     packet.ingress = port;
     packet.from = side;
     receive(packet);
@@ -137,6 +159,13 @@ void Shard::update_neighbour(PortIndex port, net::IpAddress address,
   resume_parked();
 }
 
+// Whom an error about this packet goes to in the end: translation may have changed its source
+// already.
+net::IpAddress Shard::final_recipient(const Packet& about) {
+  if (about.connection == nullptr) return about.tuple.source_address;
+  return about.connection->tuple(about.direction).source_address;
+}
+
 // A parked packet's connection may have gone in the meantime, its port too.
 void Shard::resume_parked() {
   while (auto packet = neighbours_.unpark()) {
@@ -175,8 +204,9 @@ void Shard::send_error(const Packet& about, icmp::Message message) {
   const net::IpAddress sender = about.tuple.source_address;
   const auto source = port(about.ingress).source_towards(sender);
   if (!source) return;
-  const bool allowed = icmp::is_too_big(about.family, message) ? error_limit_.allow_too_big(now_)
-                                                               : error_limit_.allow(sender, now_);
+  const bool allowed = icmp::is_too_big(about.family, message)
+                           ? error_limit_.allow_too_big(now_)
+                           : error_limit_.allow(final_recipient(about), now_);
   if (!allowed) return;
   Packet error;
   error.frame = frames_.take();
@@ -185,7 +215,7 @@ void Shard::send_error(const Packet& about, icmp::Message message) {
 }
 
 void Shard::send_reset(const Packet& about) {
-  if (!is_port(about.ingress) || !error_limit_.allow(about.tuple.source_address, now_)) return;
+  if (!is_port(about.ingress) || !error_limit_.allow(final_recipient(about), now_)) return;
   Packet reset;
   reset.frame = frames_.take();
   if (reset.frame && icmp::build_reset(reset.frame, about)) send_made(reset, about.ingress);

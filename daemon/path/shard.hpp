@@ -40,13 +40,14 @@ class Shard final : conntrack::Observer {
   Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker, Time now);
   Shard(const Shard&) = delete;
 
-  // A null interface detaches. The interface outlives its attachment.
+  // What frames are written to: with several queues, one of them. A null interface detaches. The
+  // interface outlives its attachment.
   void attach(PortIndex port, Side side, port::Interface* interface);
   // Takes effect for the next packet; short cuts of the old policy are void.
   void set_policy(std::shared_ptr<const Policy> policy);
 
-  // Reads and handles up to most frames; returns how many there were.
-  std::size_t drain(PortIndex port, Side side, std::size_t most, Time now);
+  // Reads and handles up to most frames of one queue of a port; returns how many there were.
+  std::size_t drain(PortIndex port, Side side, port::Interface& queue, std::size_t most, Time now);
   // Ages connections and neighbours; call every tenth of a second or so.
   void tick(Time now);
 
@@ -103,6 +104,8 @@ class Shard final : conntrack::Observer {
   void finish(Packet& packet, Verdict verdict, std::size_t bytes);
   void send_made(Packet& packet, PortIndex ingress);
   void resume_parked();
+  static net::IpAddress final_recipient(const Packet& about);
+  void forget_lost_addresses(const Policy& before);
   void removed(const conntrack::Connection& connection) noexcept override;
 
   Time now_;

@@ -208,7 +208,7 @@ Verdict route(Shard& shard, Packet& packet) {
   const Tuple& tuple = packet.tuple;
   const route::Decision decision = shard.policy().routes->lookup(
       {tuple.source_address, tuple.destination_address, packet.made_here ? kNoPort : packet.ingress,
-       packet.mark, 0, tuple.protocol, tuple.source_port, tuple.destination_port});
+       packet.mark, packet.tos, tuple.protocol, tuple.source_port, tuple.destination_port});
   using route::Kind;
   switch (decision.kind) {
     case Kind::local:

@@ -110,6 +110,8 @@ Table::Table(std::vector<Route> routes, std::vector<Rule> rules)
     ways_.push_back({find_fib(rule.family, rule.table), find_target(rule)});
     if (rule.family == net::Family::v4) ++first_v6_rule_;
   }
+  const auto asks = [](const auto& one) { return one.tos != 0; };
+  looks_at_tos_ = std::ranges::any_of(routes_, asks) || std::ranges::any_of(rules_, asks);
 }
 
 void Table::build_fibs() {

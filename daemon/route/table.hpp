@@ -107,6 +107,8 @@ class Table {
   Table(std::vector<Route> routes, std::vector<Rule> rules);
 
   Decision lookup(const Query& query) const noexcept;
+  // Whether two packets of one flow may differ in their route by their type of service.
+  bool looks_at_tos() const noexcept { return looks_at_tos_; }
 
   // By family, table, destination, and within one destination in the order of preference.
   const std::vector<Route>& routes() const { return routes_; }
@@ -142,8 +144,9 @@ class Table {
 
   std::vector<Route> routes_;
   std::vector<Rule> rules_;
-  std::vector<Way> ways_;          // one for each rule
-  std::vector<Fib> fibs_;          // by family and number
+  std::vector<Way> ways_;  // one for each rule
+  std::vector<Fib> fibs_;  // by family and number
+  bool looks_at_tos_ = false;
   std::size_t first_v6_rule_ = 0;  // rules of IPv4 stand before it
 };
 

@@ -214,3 +214,14 @@ TEST_CASE("a full table: established connections stay, new ones are dropped by n
   established(4001);
   CHECK(router.shard.connections().size() == 4);
 }
+
+TEST_CASE("a connection behind an address that the port has lost begins anew behind the new one") {
+  TestRouter router;
+  router.arrive(kLan, query());
+  CHECK(mismatch(router.one(kWan), {source("203.0.113.7", 4000)}) == "");
+  router.policy.ports[kWan].addresses = {*net::InterfaceAddress::parse("203.0.113.8/24")};
+  router.apply();
+  CHECK(router.shard.connections().size() == 0);
+  router.arrive(kLan, query());
+  CHECK(mismatch(router.one(kWan), {source("203.0.113.8", 4000), good_checksums()}) == "");
+}

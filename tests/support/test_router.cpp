@@ -69,8 +69,9 @@ void TestRouter::know(PortIndex port, std::string_view text, neighbour::State st
 }
 
 void TestRouter::arrive_frame(PortIndex port, Side side, Octets frame, wire::VnetHeader offload) {
-  interfaces_[port][static_cast<std::size_t>(side)].put(std::move(frame), offload);
-  shard.drain(port, side, 64, now_);
+  MemoryInterface& interface = interfaces_[port][static_cast<std::size_t>(side)];
+  interface.put(std::move(frame), offload);
+  shard.drain(port, side, interface, 64, now_);
 }
 
 void TestRouter::arrive(PortIndex port, const PacketBuilder& packet) {
