@@ -153,6 +153,8 @@ void HostPorts::set_up_bridge(const PortPlan& plan) {
   log_.record(CreatedLink{bridge, bridge_mac(plan)});
   if (!netlink::find_link(bridge)) commands_.create_bridge(bridge, bridge_mac(plan));
   disable_ipv6(bridge);
+  // The bridge has no address, but without this it would answer ARP for those of the host side.
+  set_sysctl("net/ipv4/conf/" + bridge + "/arp_ignore", "8");
   set_up(bridge);
 }
 
@@ -306,13 +308,16 @@ void HostPorts::set_master(const std::string& link, const std::string& master) {
   commands_.set_master(link, master);
 }
 
-// Where the kernel has no IPv6 there is nothing to switch off.
 void HostPorts::disable_ipv6(const std::string& link) {
-  const std::string path = netlink::disable_ipv6_path(link);
+  set_sysctl(netlink::disable_ipv6_path(link), "1");
+}
+
+// What the kernel does not have (IPv6, say) needs no setting.
+void HostPorts::set_sysctl(const std::string& path, const std::string& value) {
   const auto before = netlink::read_sysctl(path);
-  if (!before || *before == "1") return;
+  if (!before || *before == value) return;
   log_.record(SetSysctl{path, *before});
-  commands_.write_sysctl(path, "1");
+  commands_.write_sysctl(path, value);
 }
 
 }  // namespace masqgate::control
