@@ -354,13 +354,6 @@ std::optional<Link> find_link(std::string_view name) {
   return std::nullopt;
 }
 
-std::string link_names() {
-  std::string names;
-  for (const Link& link : fetch<Link>(List::links))
-    names += (names.empty() ? "" : ", ") + link.name;
-  return names;
-}
-
 std::string disable_ipv6_path(const std::string& link) {
   return "net/ipv6/conf/" + link + "/disable_ipv6";
 }

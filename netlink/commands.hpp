@@ -79,7 +79,6 @@ class Commands {
 
 // Fetched from the kernel at each call.
 std::optional<Link> find_link(std::string_view name);
-std::string link_names();  // "lo, eth0, eth1", for messages
 
 // Without the line break; empty where there is no such sysctl.
 std::optional<std::string> read_sysctl(const std::string& path);
