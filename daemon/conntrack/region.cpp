@@ -119,9 +119,9 @@ void Region::open_file(const std::string& path) {
     Header found;
     const bool whole = ::pread(file.get(), &found, sizeof found, 0) == sizeof found &&
                        static_cast<std::size_t>(status.st_size) == bytes_;
-    why_set_aside_ =
-        whole ? objection(found, capacity_) : objection(found, capacity_) + " (cut short)";
-    if (whole && why_set_aside_.empty()) {
+    why_set_aside_ = objection(found, capacity_);
+    if (!whole && why_set_aside_.empty()) why_set_aside_ = "it is cut short, or too long";
+    if (why_set_aside_.empty()) {
       map(file.get(), bytes_);
       key_ = found.key;
       adopted_ = true;

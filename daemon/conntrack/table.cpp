@@ -19,13 +19,18 @@ Table::Table(Region region, Time now)
 }
 
 std::uint32_t Table::identity_of(const Connection& c) const {
-  return c.original.hash(region_.key()) ^ (c.reply.hash(region_.key()) * 31) ^ c.serial;
+  constexpr unsigned kFixed =
+      Connection::kSourceNat | Connection::kMapped | Connection::kLocal | Connection::kClassicPort;
+  return c.original.hash(region_.key()) ^ (c.reply.hash(region_.key()) * 31) ^
+         (c.serial * 37 + (c.flags & kFixed));
 }
 
 bool Table::is_sound(const Connection& c) const {
   return c.has(Connection::kInUse) && c.has(Connection::kConfirmed) &&
          c.identity == identity_of(c) && c.tcp_state <= TcpState::listen &&
-         c.original.protocol == c.reply.protocol && is_free(c.original) && is_free(c.reply);
+         c.original.protocol == c.reply.protocol && c.original.is_icmp_reply == 0 &&
+         c.reply.is_icmp_reply == c.original.inverted().is_icmp_reply && is_free(c.original) &&
+         is_free(c.reply);
 }
 
 // A dead process's records: the sound ones go on, every short cut has to be found anew.
@@ -39,8 +44,12 @@ void Table::adopt(Time now) {
       continue;
     }
     for (Half& half : c.halves) half.shortcut = {};
+    // Times are not part of the identity: what cannot be is brought back to what can.
+    c.created_ns = std::clamp(c.created_ns, std::int64_t{0}, now.time_since_epoch().count());
+    c.expires_ns = std::clamp(c.expires_ns, now.time_since_epoch().count(),
+                              (now + kLongestLife).time_since_epoch().count());
     index(c);
-    wheel_.schedule(i, std::max(c.expires(), now));
+    wheel_.schedule(i, c.expires());
   }
   for (std::uint32_t i = untouched_; i-- > 0;)
     if (at(i).flags == 0) free_.push_back(i);

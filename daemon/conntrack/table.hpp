@@ -43,6 +43,9 @@ struct TableCounters {
 
 class Table {
  public:
+  // No deadline of an adopted record is believed beyond this.
+  static constexpr Duration kLongestLife = std::chrono::hours{24 * 366};
+
   // Takes over the sound records of an adopted region and frees the others.
   Table(Region region, Time now);
   Table(const Table&) = delete;
@@ -60,11 +63,12 @@ class Table {
   void discard(Connection& connection);
   void remove(Connection& connection);
 
-  // The connection lives for timeout from now on. Cheap when the timeout did not shrink.
+  // The connection lives for timeout from now on. Cheap; for a timeout that did not shrink.
   void refresh(Connection& connection, Time now, Duration timeout) {
     connection.expires_ns = (now + timeout).time_since_epoch().count();
   }
-  // The same after a change of state, when the new end may come before the scheduled one.
+  // The same where the new end may come before the scheduled one: after a change of state, or of
+  // the configured timeouts.
   void refresh_sooner(Connection& connection, Time now, Duration timeout);
 
   // Removes what is due, at most budget records; returns how many were looked at.

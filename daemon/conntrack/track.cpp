@@ -63,10 +63,6 @@ void follow_handshake(Connection& c, const Packet& packet, TcpState before) {
 
 void follow_tcp(Connection& c, Packet& packet, bool answered, Table& table,
                 const Timeouts& timeouts, Time now) {
-  if (!flags_are_valid(packet.tcp_flags, false)) {
-    packet.state = ConnState::invalid;
-    return;
-  }
   const TcpState before = c.tcp_state;
   const bool picked_up = before == TcpState::established && !c.has(Connection::kAssured);
   c.tcp_state = next_state(timeouts.profile, packet.direction, before, packet.tcp_flags);
@@ -77,21 +73,23 @@ void follow_tcp(Connection& c, Packet& packet, bool answered, Table& table,
   // A reset as the only answer: the attempt has failed and nothing is worth keeping (history 2.9).
   if (!answered && packet.tcp_flags.rst())
     table.refresh_sooner(c, now, Duration{});
-  else if (c.tcp_state == before)
-    table.refresh(c, now, timeout_of(c, timeouts));
   else
     table.refresh_sooner(c, now, timeout_of(c, timeouts));
 }
 
 void follow(Connection& c, Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
+  const bool tcp = c.original.protocol == net::Protocol::tcp;
+  if (tcp && !flags_are_valid(packet.tcp_flags, false)) {
+    packet.state = ConnState::invalid;
+    return;
+  }
   const bool answered = c.has(Connection::kSeenReply);
   if (packet.direction == Direction::reply) c.set(Connection::kSeenReply);
   packet.state = c.has(Connection::kSeenReply) ? ConnState::established : ConnState::new_;
   packet.mark = c.mark;
-  if (c.original.protocol == net::Protocol::tcp)
-    return follow_tcp(c, packet, answered, table, timeouts, now);
+  if (tcp) return follow_tcp(c, packet, answered, table, timeouts, now);
   if (answered && c.original.protocol == net::Protocol::udp) c.set(Connection::kAssured);
-  table.refresh(c, now, timeout_of(c, timeouts));
+  table.refresh_sooner(c, now, timeout_of(c, timeouts));
 }
 
 std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
