@@ -53,11 +53,16 @@ std::uint32_t Mappings::hash_inside(net::Protocol protocol, net::Endpoint inside
   return static_cast<std::uint32_t>(hash.finish());
 }
 
-std::optional<std::uint32_t> Mappings::holder(net::Protocol protocol, net::Endpoint outside) const {
-  return outside_.find(hash_outside(protocol, outside), [&](std::uint32_t record) {
+// Classic mappings may share an endpoint, so every one there is asked.
+template <typename Objects>
+bool Mappings::is_held(const Connection& connection, net::Endpoint outside,
+                       Objects&& objects) const {
+  const net::Protocol protocol = connection.original.protocol;
+  const auto holder = outside_.find(hash_outside(protocol, outside), [&](std::uint32_t record) {
     const Connection& c = table_.at(record);
-    return c.original.protocol == protocol && outside_of(c) == outside;
+    return c.original.protocol == protocol && outside_of(c) == outside && objects(c);
   });
+  return holder.has_value();
 }
 
 std::optional<std::uint32_t> Mappings::mapped(const Connection& connection,
@@ -67,14 +72,14 @@ std::optional<std::uint32_t> Mappings::mapped(const Connection& connection,
   return inside_.find(hash_inside(protocol, inside, outside), [&](std::uint32_t record) {
     const Connection& c = table_.at(record);
     return c.original.protocol == protocol && inside_of(c) == inside &&
-           outside_of(c).address == outside;
+           outside_of(c).address == outside && !c.has(Connection::kClassicPort);
   });
 }
 
 // Tries the endpoint; on success it stands in connection.reply.
 bool Mappings::fits(Connection& c, net::Endpoint outside, bool may_share) const {
-  const auto held_by = holder(c.original.protocol, outside);
-  if (held_by && !may_share && inside_of(table_.at(*held_by)) != inside_of(c)) return false;
+  const auto is_another = [&](const Connection& other) { return inside_of(other) != inside_of(c); };
+  if (!may_share && is_held(c, outside, is_another)) return false;
   Tuple reply = c.reply;
   reply.destination_address = outside.address;
   reply.destination_port = outside.port;
@@ -118,10 +123,11 @@ std::optional<DropReason> Mappings::choose_classic(Connection& c, net::IpAddress
     const net::Endpoint candidate{outside, classic_next_};
     classic_next_ =
         classic_next_ + 1 < kClassicEnd ? static_cast<net::Port>(classic_next_ + 1) : kClassicFirst;
-    // Sharing is the classic way, but never with the router itself.
-    const auto held_by = holder(c.original.protocol, candidate);
-    const bool own = held_by && table_.at(*held_by).has(Connection::kLocal);
-    if (!own && fits(c, candidate, true)) return std::nullopt;
+    // Classic ports are shared among themselves, never with the router or an rfc mapping.
+    const auto is_alone = [](const Connection& other) {
+      return !other.has(Connection::kClassicPort);
+    };
+    if (!is_held(c, candidate, is_alone) && fits(c, candidate, true)) return std::nullopt;
   }
   return DropReason::no_free_ports;
 }

@@ -5,12 +5,10 @@
 // after a restart by looking at the connections. Two ways to choose a port:
 //
 //   rfc      RFC 4787, 5382, 5508: one outside endpoint per inside endpoint whatever the peer
-//   (U-01), never
-//            shared by two (U-03, T-10); the port is kept if it is free, else random (RFC 6056) in
-//            the same class (U-04) and with the same parity (U-05).
+//            (U-01), never shared by two (U-03, T-10); the port is kept if it is free, else random
+//            (RFC 6056) in the same class (U-04) and with the same parity (U-05).
 //   classic  Linux 2.2 (history 2.1): 61000 to 65095 by one counter for all protocols; a port
-//   serves
-//            again where the peer differs; at most 40,960 entries per protocol.
+//            serves again where the peer differs; at most 40,960 entries per protocol.
 //
 // The router's own connections hold their endpoints too (M9): no masqueraded port ever equals one.
 
@@ -69,7 +67,8 @@ class Mappings {
                             net::IpAddress outside) const;
   void insert(std::uint32_t record);
   bool erase(std::uint32_t record);
-  std::optional<std::uint32_t> holder(net::Protocol protocol, net::Endpoint outside) const;
+  template <typename Objects>
+  bool is_held(const Connection& connection, net::Endpoint outside, Objects&& objects) const;
   std::optional<std::uint32_t> mapped(const Connection& connection, net::IpAddress outside) const;
   std::optional<std::uint32_t> ring_of(const Connection& connection) const;
   bool fits(Connection& connection, net::Endpoint outside, bool may_share) const;
