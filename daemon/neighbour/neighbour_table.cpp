@@ -51,6 +51,7 @@ std::optional<std::uint32_t> Table::resolve(PortIndex port, net::IpAddress addre
   if (!entry) entry = add(port, address);
   if (!entry) return std::nullopt;
   Neighbour& neighbour = entries_[*entry];
+  if (neighbour.waiting == 0) neighbour.waits_since = now;
   if (neighbour.state != State::usable && now - neighbour.asked >= kAskAgain) {
     // A failed one gets another chance with each question. A stale one is good until Linux, which
     // probes it now, says otherwise: it reports a failure, but not that it has begun to probe.
@@ -109,7 +110,7 @@ void Table::expire(Time now) {
   if (waiting_.empty()) return;
   for (std::uint32_t entry = 0; entry < entries_.size(); ++entry) {
     Neighbour& neighbour = entries_[entry];
-    if (neighbour.waiting == 0 || now - neighbour.asked < kGiveUp) continue;
+    if (neighbour.waiting == 0 || now - neighbour.waits_since < kGiveUp) continue;
     neighbour.state = State::failed;
     release(entry);
   }

@@ -42,7 +42,8 @@ struct Neighbour {
   bool was_usable = false;   // some short cut may point here
   std::uint8_t waiting = 0;  // packets parked for it
   net::MacAddress mac{};
-  Time asked{};  // when Linux was last asked
+  Time asked{};        // when Linux was last asked
+  Time waits_since{};  // the oldest packet, if any waits
 };
 
 class Table {
