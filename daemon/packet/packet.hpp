@@ -78,9 +78,10 @@ struct Packet {
   PortIndex ingress = kNoPort;
   PortIndex egress = kNoPort;
   Side from = Side::network;
-  bool link_group = false;  // arrived in a link-layer broadcast or multicast
-  bool made_here = false;   // an ICMP error of our own
-  bool ttl_taken = false;   // the hop limit was decremented already
+  bool link_group = false;      // arrived in a link-layer broadcast or multicast
+  bool made_here = false;       // an ICMP error of our own
+  bool ttl_taken = false;       // the hop limit was decremented already
+  bool not_remembered = false;  // has waited: the rules may be others now
   net::IpAddress next_hop;
   std::uint16_t route_mtu = 0;  // the route's own, where it has one
   std::uint32_t neighbour = 0;  // entry of the next hop, once resolved

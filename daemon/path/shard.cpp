@@ -78,9 +78,7 @@ std::size_t Shard::drain(PortIndex port, Side side, port::Interface& queue, std:
 }
 
 void Shard::receive(Packet& packet) {
-  const std::size_t bytes = packet.frame.ip().size();
-  const Verdict verdict = handle(packet);
-  finish(packet, verdict, bytes);
+  finish(packet, handle(packet));
 }
 
 // Frames for others, frames that are not IP, and packets that do not parse never see the corridor.
@@ -117,9 +115,9 @@ Verdict Shard::handle(Packet& packet) {
   return walk(*this, packet, List::forward);
 }
 
-void Shard::finish(Packet& packet, Verdict verdict, std::size_t bytes) {
+void Shard::finish(Packet& packet, Verdict verdict) {
   if (verdict.kind() == Verdict::Kind::stolen) return;
-  if (packet.trail.size > 0) trails_.count(packet.trail, bytes);
+  settle(packet);
   if (verdict.kind() != Verdict::Kind::drop) return;
   count_drop(verdict.reason());
   conntrack::Connection* connection = packet.connection;
@@ -166,21 +164,27 @@ net::IpAddress Shard::final_recipient(const Packet& about) {
   return about.connection->tuple(about.direction).source_address;
 }
 
-// A parked packet's connection may have gone in the meantime, its port too.
+// While a packet waited its connection may have gone, its port, and the rules that let it pass; so
+// nothing is remembered of it. Its entry may even have been given to another next hop by the errors
+// about those released before it.
 void Shard::resume_parked() {
+  using neighbour::State;
   while (auto packet = neighbours_.unpark()) {
-    if (packet->connection != nullptr && packet->connection->serial != packet->connection_serial)
+    const conntrack::Connection* connection = packet->connection;
+    if (connection != nullptr && (connection->serial != packet->connection_serial ||
+                                  !connection->has(conntrack::Connection::kConfirmed)))
       packet->connection = nullptr;
-    const std::size_t bytes = packet->frame.ip().size();
-    const neighbour::State state = neighbours_.at(packet->neighbour).state;
+    const neighbour::Neighbour& hop = neighbours_.at(packet->neighbour);
+    const bool known = hop.port == packet->egress && hop.address == packet->next_hop &&
+                       (hop.state == State::usable || hop.state == State::stale);
     if (!is_port(packet->egress)) {
-      finish(*packet, Verdict::drop(DropReason::shutting_down), bytes);
-    } else if (state == neighbour::State::failed) {
+      finish(*packet, Verdict::drop(DropReason::shutting_down));
+    } else if (!known) {
       send_error(*packet, icmp::unreachable(packet->family, icmp::Unreachable::host));
-      finish(*packet, Verdict::drop(DropReason::neighbour_failed), bytes);
+      finish(*packet, Verdict::drop(DropReason::neighbour_failed));
     } else {
-      finish(*packet, walk(*this, *packet, static_cast<List>(packet->list), packet->stage + 1u),
-             bytes);
+      packet->not_remembered = true;
+      finish(*packet, walk(*this, *packet, static_cast<List>(packet->list), packet->stage + 1u));
     }
   }
 }
@@ -226,9 +230,8 @@ void Shard::send_made(Packet& packet, PortIndex ingress) {
   packet.ingress = ingress;
   packet.from = Side::host;
   packet.made_here = true;
-  const std::size_t bytes = packet.frame.ip().size();
   const auto problem = parse(packet);
-  finish(packet, problem ? Verdict::drop(*problem) : walk(*this, packet, List::made_here), bytes);
+  finish(packet, problem ? Verdict::drop(*problem) : walk(*this, packet, List::made_here));
 }
 
 }  // namespace masqgate::path

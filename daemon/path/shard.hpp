@@ -78,6 +78,10 @@ class Shard final : conntrack::Observer {
   Verdict send(PortIndex port, Side side, Frame& frame);
   void count(List list, std::size_t index, const Stage& stage, Verdict verdict);
   void count_made() { ++counters_.frames_made; }
+  // Counts the packet for the rules that matched so far.
+  void settle(Packet& packet) {
+    trails_.count(std::exchange(packet.trail, {}), packet.frame.ip().size());
+  }
   void count_consumed() { ++counters_.consumed; }
   void count_drop(DropReason reason) { ++counters_.drops[static_cast<std::size_t>(reason)]; }
   // Tells the packet's sender why it will not arrive, if it may be told (RFC 1812 4.3.2.7) and the
@@ -101,7 +105,7 @@ class Shard final : conntrack::Observer {
   Verdict handle(Packet& packet);
   std::optional<Verdict> check_link(Packet& packet);
   std::optional<Verdict> take_shortcut(Packet& packet);
-  void finish(Packet& packet, Verdict verdict, std::size_t bytes);
+  void finish(Packet& packet, Verdict verdict);
   void send_made(Packet& packet, PortIndex ingress);
   void resume_parked();
   static net::IpAddress final_recipient(const Packet& about);

@@ -49,9 +49,10 @@ std::optional<Verdict> Shard::take_shortcut(Packet& packet) {
 // Called when a packet has reached the end of the corridor.
 void Shard::remember(const Packet& packet) {
   // Where routes ask for the type of service, each packet must be asked.
-  if (!shortcuts_allowed_ || policy_->routes->looks_at_tos() || packet.connection == nullptr ||
-      packet.from != Side::network || packet.state != ConnState::established ||
-      packet.route_mtu != 0 || packet.is_fragment || !packet.tuple.has_ports())
+  if (!shortcuts_allowed_ || packet.not_remembered || policy_->routes->looks_at_tos() ||
+      packet.connection == nullptr || packet.from != Side::network ||
+      packet.state != ConnState::established || packet.route_mtu != 0 || packet.is_fragment ||
+      !packet.tuple.has_ports())
     return;
   const auto trail = trails_.intern(packet.trail);
   if (!trail) return;

@@ -110,9 +110,15 @@ std::optional<DropReason> forwarding_objection(const Shard& shard, const Packet&
   return std::nullopt;
 }
 
+// What every IPv4 link must take (RFC 791 3.2): room for the longest header and eight bytes. A
+// route may name less.
+constexpr std::size_t kSmallestMtu = 68;
+
 std::size_t mtu_of(const Shard& shard, const Packet& packet) {
   const std::size_t link = shard.port(packet.egress).mtu;
-  return packet.route_mtu == 0 ? link : std::min<std::size_t>(link, packet.route_mtu);
+  const std::size_t mtu =
+      packet.route_mtu == 0 ? link : std::min<std::size_t>(link, packet.route_mtu);
+  return std::max(mtu, kSmallestMtu);
 }
 
 // The packet goes on as its fragments; they share its link header, so they are made behind resolve.
@@ -127,9 +133,9 @@ Verdict send_fragments(Shard& shard, Packet& packet, std::size_t mtu) {
     if (!frame) {
       shard.count_made();
       shard.count_drop(DropReason::no_frames);
-      return Verdict::stolen();
+      return Verdict::accept();
     }
-    if (!fragmenter.next(frame)) return Verdict::stolen();
+    if (!fragmenter.next(frame)) return Verdict::accept();
     shard.count_made();
     const Verdict sent = shard.send(packet.egress, Side::network, frame);
     if (!sent.accepted()) shard.count_drop(sent.reason());
@@ -347,13 +353,18 @@ Verdict resolve(Shard& shard, Packet& packet) {
       break;
   }
   if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;
+  shard.settle(packet);  // there may be other rules when it goes on
   return shard.neighbours().park(*entry, packet) ? Verdict::stolen()
                                                  : Verdict::drop(DropReason::neighbour_unresolved);
 }
 
 Verdict transmit(Shard& shard, Packet& packet) {
   const std::size_t mtu = mtu_of(shard, packet);
-  if (size_on_link(packet) > mtu) return send_fragments(shard, packet, mtu);
+  if (size_on_link(packet) > mtu) {
+    // Asked again: the link may have become smaller while the packet waited for its next hop.
+    if (const Verdict verdict = fit(shard, packet); !verdict.accepted()) return verdict;
+    if (size_on_link(packet) > mtu) return send_fragments(shard, packet, mtu);
+  }
   // What Linux sends has its link header already.
   const bool from_linux = packet.from == Side::host && !packet.made_here;
   if (!from_linux && shard.port(packet.egress).has_link_layer) write_link_header(shard, packet);

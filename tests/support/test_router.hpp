@@ -50,6 +50,10 @@ class TestRouter {
   // Exactly one packet; throws std::logic_error that tells what was there instead, with the trace.
   Octets one(PortIndex port, Side side = Side::network);
 
+  // The device takes no more.
+  void set_full(PortIndex port, bool full) {
+    interfaces_[port][static_cast<std::size_t>(Side::network)].set_full(full);
+  }
   void pass(Duration duration);
   Time now() const { return now_; }
   std::uint64_t drops(DropReason reason) const {
