@@ -63,7 +63,7 @@ std::vector<const Connection*> masqueraded(Connections connections) {
   std::vector<const Connection*> rows;
   for (const Connection& c : connections)
     if (c.has(Connection::kSourceNat) && c.original.source_address.is_v4()) rows.push_back(&c);
-  std::ranges::sort(rows, [](const Connection* a, const Connection* b) {
+  std::ranges::stable_sort(rows, [](const Connection* a, const Connection* b) {
     const unsigned bucket_a = masq_bucket(*a), bucket_b = masq_bucket(*b);
     return bucket_a != bucket_b ? bucket_a < bucket_b : a->created_ns > b->created_ns;
   });
