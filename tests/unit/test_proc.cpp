@@ -195,4 +195,6 @@ TEST_CASE("mountinfo: the newest mount of a path counts") {
   CHECK_FALSE(mounted_type(text, "/run/a b"));
   CHECK_FALSE(mounted_type(text, "/run/cut"));
   CHECK_FALSE(mounted_type("", "/run"));
+  for (std::size_t size = 0; size < text.size(); ++size)  // cut anywhere, it only finds less
+    CHECK((mounted_type(text.substr(0, size), "/run/a b/tree").value_or("").size() <= 13));
 }
