@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -58,13 +59,25 @@ class Daemon {
     if (config.api.tcp) options.tcp = config.api.tcp->text();
     server_ = std::make_unique<web::Server>(context_, tree_, std::move(options));
     server_->start();
+    UniqueFd mounted = mounted_tree();
     if (!config.tree) return;
     proc::Options mount;
     mount.path = *config.tree;
     mount.allow_other = geteuid() == 0;
-    mount.fuse_fd = control::take(passed_, "fuse");
+    mount.fuse_fd = std::move(mounted);
     mount_ = std::make_unique<proc::Mount>(context_, tree_, std::move(mount));
     mount_->start();
+  }
+
+  // The systemd unit has mounted the tree already, in the runtime directory. If the configuration
+  // wants it elsewhere or nowhere, that one must die: whoever looks into it would wait for ever.
+  UniqueFd mounted_tree() {
+    UniqueFd fuse = control::take(passed_, "fuse");
+    const char* directory = std::getenv("RUNTIME_DIRECTORY");
+    const auto& tree = router_.config().tree;
+    if (tree && directory != nullptr && *tree == std::string{directory} + "/tree") return fuse;
+    if (fuse) notify_.forget("fuse");
+    return UniqueFd{};
   }
 
   void ready() {
