@@ -2,9 +2,9 @@
 // know the same members.
 
 #include <doctest/doctest.h>
+#include <regex.h>
 
 #include <algorithm>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -58,9 +58,8 @@ class Schema {
     if (word == "uniqueItems")
       return wrong(std::set<Json>(value.begin(), value.end()).size() != value.size());
     if (word == "pattern")
-      return wrong(
-          value.is_string() &&
-          !std::regex_search(value.get<std::string>(), std::regex{argument.get<std::string>()}));
+      return wrong(value.is_string() &&
+                   !fits(argument.get<std::string>(), value.get<std::string>()));
     if (word == "not") return wrong(complaint(argument, value, at).empty());
     if (word == "anyOf") return wrong(fitting(argument, value) == 0);
     if (word == "oneOf") return wrong(fitting(argument, value) != 1);
@@ -73,6 +72,16 @@ class Schema {
     if (word == "additionalProperties")
       return schema.contains("properties") ? "" : check_properties(schema, value, at);
     throw std::logic_error{"the schema uses " + word + ", which this test does not know"};
+  }
+
+  // POSIX's extended expressions: std::regex makes GCC 12 warn where it is built with sanitizers.
+  static bool fits(const std::string& pattern, const std::string& text) {
+    regex_t compiled{};
+    if (regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
+      throw std::logic_error{"the schema has the pattern " + pattern};
+    const bool found = regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
+    regfree(&compiled);
+    return found;
   }
 
   static bool has_type(const Json& value, const std::string& type) {
