@@ -81,6 +81,7 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
   for (const View& view : {View{"status", "name, version, uptime, ports", show_document},
                            View{"ports", "ports, interfaces and counters", show_document},
                            View{"neighbours", "neighbours known from the kernel", show_document},
+                           View{"rules", "firewall rules with their counters", show_document},
                            View{"routes", "routes known from the kernel", show_document},
                            View{"path", "the way of a packet, with counters", show_text}})
     app.add_subcommand(view.name, view.summary)->parse_complete_callback([&action, view] {

@@ -16,7 +16,7 @@
 namespace masqgate::conntrack {
 
 // The state after a packet with these flags went in this direction. A packet without any of SYN,
-// FIN, ACK and RST fits nowhere: see is_valid().
+// FIN, ACK and RST fits nowhere: see flags_are_valid().
 TcpState next_state(Profile profile, Direction direction, TcpState now, wire::TcpFlags flags);
 
 // Whether the flags can occur at all. For a connection's first packet a RST alone is no beginning.

@@ -11,7 +11,7 @@ namespace {
 // that neither ask nor answer (neighbour discovery and its like).
 bool is_trackable(const Packet& packet) {
   const Tuple& tuple = packet.tuple;
-  if (packet.fragment_offset != 0 || packet.link_group) return false;
+  if (packet.link_group) return false;
   if (tuple.destination_address.is_multicast() || tuple.destination_address.is_limited_broadcast())
     return false;
   if (tuple.is_icmp())
@@ -20,7 +20,7 @@ bool is_trackable(const Packet& packet) {
 }
 
 bool is_icmp_error(const Packet& packet) {
-  if (!packet.tuple.is_icmp() || packet.fragment_offset != 0) return false;
+  if (!packet.tuple.is_icmp() || packet.is_fragment) return false;
   const auto icmp = wire::Icmp::parse(packet.transport());
   return icmp && wire::icmp_kind(packet.family, icmp->type()) == wire::IcmpKind::error;
 }
@@ -92,6 +92,16 @@ void follow(Connection& c, Packet& packet, Table& table, const Timeouts& timeout
   table.refresh_sooner(c, now, timeout_of(c, timeouts));
 }
 
+// A later fragment changes nothing: it shares the state that its first one left.
+std::nullopt_t follow_first_fragment(Packet& packet, Table& table, const Timeouts& timeouts,
+                                     Time now) {
+  Connection& c = *packet.connection;
+  packet.state = c.has(Connection::kSeenReply) ? ConnState::established : ConnState::new_;
+  packet.mark = c.mark;
+  table.refresh(c, now, timeout_of(c, timeouts));
+  return std::nullopt;
+}
+
 std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
   if (packet.tuple.is_icmp_reply != 0) {
     packet.state = ConnState::invalid;  // nobody asked
@@ -121,9 +131,15 @@ std::optional<DropReason> track(Packet& packet, Table& table, const Timeouts& ti
   if (is_icmp_error(packet)) return relate(packet, table);
   if (!is_trackable(packet)) return std::nullopt;
   const Found found = table.find(packet.tuple);
+  const bool later_fragment = packet.fragment_offset != 0;
+  if (found.connection == nullptr && later_fragment) {
+    packet.state = ConnState::invalid;  // its first fragment was not let in
+    return std::nullopt;
+  }
   if (found.connection == nullptr) return begin(packet, table, timeouts, now);
   packet.connection = found.connection;
   packet.direction = found.direction;
+  if (later_fragment) return follow_first_fragment(packet, table, timeouts, now);
   follow(*found.connection, packet, table, timeouts, now);
   return std::nullopt;
 }

@@ -176,7 +176,7 @@ ShardConfig read_shard(const Value& value) {
   if (const auto spin = value.find("spin_us"))
     config.spin_us = static_cast<unsigned>(spin->number(0, 1'000'000));
   if (const auto frames = value.find("frames"))
-    config.frames = static_cast<unsigned>(frames->number(64, 65536));
+    config.frames = static_cast<unsigned>(frames->number(kLeastFrames, 65536));
   return config;
 }
 

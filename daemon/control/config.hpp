@@ -76,6 +76,9 @@ struct ConntrackConfig {
   std::map<std::string, std::chrono::seconds, std::less<>> timeouts;
 };
 
+// More than can wait for next hops and first fragments together.
+inline constexpr unsigned kLeastFrames = 160;
+
 struct ShardConfig {
   unsigned spin_us = 0;    // look for frames that long before sleeping; microseconds
   unsigned frames = 1024;  // of 68 KB each, reserved at once, used as needed

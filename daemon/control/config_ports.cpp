@@ -11,7 +11,6 @@ namespace {
 using json::Value;
 
 constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
-constexpr std::size_t kMaxPorts = 1000;
 
 // Linux has settings of these names beside those of interfaces.
 bool is_reserved(std::string_view name) {
@@ -192,8 +191,8 @@ std::string network_side_of(const PortConfig& port) {
 std::vector<PortConfig> read_ports(const Value& ports) {
   std::vector<PortConfig> all;
   const auto members = ports.members();
-  if (members.size() > kMaxPorts)
-    ports.refuse("has more than " + std::to_string(kMaxPorts) + " ports");
+  if (members.size() > kMostPorts)
+    ports.refuse("has more than " + std::to_string(kMostPorts) + " ports");
   for (const auto& [name, value] : members) all.push_back(read_port(name, value));
   check_together(ports, all);
   return all;

@@ -181,6 +181,19 @@ Json neighbours_document(const std::vector<neighbour::Neighbour>& neighbours,
   return {{"neighbours", std::move(list)}};
 }
 
+Json rules_document(const firewall::Ruleset& ruleset,
+                    const std::vector<path::RuleCounter>& counters) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < ruleset.counters() && i < counters.size(); ++i) {
+    const auto name = ruleset.counter(static_cast<firewall::CounterIndex>(i));
+    list.push_back({{"chain", name.chain},
+                    {"rule", name.rule},
+                    {"packets", counters[i].packets},
+                    {"bytes", counters[i].bytes}});
+  }
+  return {{"rules", std::move(list)}};
+}
+
 Json routes_document(const route::Table& table, const std::vector<path::PortInfo>& ports) {
   static constexpr std::array<std::string_view, 9> kKinds{"unicast",   "local",     "broadcast",
                                                           "multicast", "blackhole", "unreachable",

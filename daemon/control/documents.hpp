@@ -33,6 +33,9 @@ Json path_document(const path::Counters& counters);
 std::string path_text(const path::Counters& counters);
 Json neighbours_document(const std::vector<neighbour::Neighbour>& neighbours,
                          const std::vector<path::PortInfo>& ports);
+// counters: one for each counter of the ruleset.
+Json rules_document(const firewall::Ruleset& ruleset,
+                    const std::vector<path::RuleCounter>& counters);
 Json routes_document(const route::Table& table, const std::vector<path::PortInfo>& ports);
 
 }  // namespace masqgate::control

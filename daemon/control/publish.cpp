@@ -41,9 +41,7 @@ struct CountersCopy {
 };
 
 asio::awaitable<CountersCopy> copy_counters(ShardAccess shard) {
-  const auto question = [](path::Shard& s) {
-    return CountersCopy{s.counters(), s.neighbours().waiting()};
-  };
+  const auto question = [](path::Shard& s) { return CountersCopy{s.counters(), s.parked()}; };
   CountersCopy copy = co_await shard.ask(question);
   co_return copy;
 }
@@ -195,6 +193,19 @@ asio::awaitable<Json> neighbours(Router& router) {
   co_return neighbours_document(all, router.kernel().ports);
 }
 
+struct RulesCopy {
+  std::shared_ptr<const firewall::Ruleset> ruleset;
+  std::vector<path::RuleCounter> counters;
+};
+
+asio::awaitable<Json> rules(Router& router) {
+  const auto question = [](path::Shard& s) {
+    return RulesCopy{s.policy().ruleset, s.rule_counters()};
+  };
+  const RulesCopy copy = co_await router.shard().ask(question);
+  co_return rules_document(*copy.ruleset, copy.counters);
+}
+
 std::string version_of(const Json& document) {
   return id_text(std::hash<std::string>{}(document.dump()));
 }
@@ -235,6 +246,8 @@ void publish_documents(state::Tree& tree, Router& router, const std::string& ver
   tree.add("neighbours",
            {.summary = "Next hops, their link-layer addresses, and who waits for them.",
             .read = [&router](Query) { return neighbours(router); }});
+  tree.add("rules", {.summary = "Firewall rules and policies with their counters.",
+                     .read = [&router](Query) { return rules(router); }});
   tree.add("routes", {.summary = "The kernel's routes as the packet path uses them.",
                       .read = [&router](Query) -> asio::awaitable<Json> {
                         co_return routes_document(*router.kernel().routes, router.kernel().ports);

@@ -75,8 +75,8 @@ Router::~Router() {
 
 std::vector<std::string> Router::stop() {
   if (std::exchange(stopped_, true)) return {};
+  loop_->stop();  // from here on nobody asks
   asker_.kernel = nullptr;
-  loop_->stop();
   kernel_.reset();
   devices_.clear();
   return host_.take_down();

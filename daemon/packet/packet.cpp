@@ -137,6 +137,7 @@ std::optional<DropReason> parse_v4(Packet& packet) {
   packet.family = net::Family::v4;
   packet.is_fragment = ip->is_fragment();
   packet.fragment_offset = static_cast<std::uint16_t>(ip->fragment_offset());
+  packet.fragment_id = ip->identification();
   packet.dont_fragment = ip->dont_fragment();
   packet.hop_limit = ip->ttl();
   packet.tos = ip->tos();
@@ -160,6 +161,7 @@ std::optional<DropReason> parse_v6(Packet& packet) {
   packet.family = net::Family::v6;
   packet.is_fragment = walk->is_fragment;
   packet.fragment_offset = static_cast<std::uint16_t>(walk->fragment_offset);
+  packet.fragment_id = walk->identification;
   packet.dont_fragment = true;
   packet.hop_limit = ip->hop_limit();
   packet.tos = ip->traffic_class();

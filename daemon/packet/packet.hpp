@@ -26,6 +26,7 @@ struct Connection;
 // A port by its place in the list of ports; kernel interfaces are mapped onto it by control.
 using PortIndex = std::uint16_t;
 inline constexpr PortIndex kNoPort = 0xffff;
+inline constexpr std::size_t kMostPorts = 64;
 
 // The two ends of a port: the network, and Linux itself.
 enum class Side : std::uint8_t { network, host };
@@ -65,6 +66,7 @@ struct Packet {
   std::uint8_t tos = 0;                // or traffic class
   std::uint16_t transport_offset = 0;  // from the start of the IP packet
   std::uint16_t fragment_offset = 0;
+  std::uint32_t fragment_id = 0;  // of the datagram, where this is a fragment of one
   wire::TcpFlags tcp_flags;
   Tuple tuple;  // as the packet stands now; follows translation
 

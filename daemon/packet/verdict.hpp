@@ -18,7 +18,7 @@ enum class DropReason : std::uint8_t {
   bad_checksum,         // IP header checksum (R-03), or that of an ICMP error (I-04)
   other_host,           // a frame flooded by the bridge for somebody else's MAC address
   unknown_ethertype,    // a TUN port got what is not IP
-  forwarding_off,       // ip_forward is 0, or this port does not forward
+  forwarding_off,       // ip_forward is 0
   martian,              // a source or destination that no router forwards (R-19)
   source_route,         // IPv4 source route options, IPv6 routing header 0 (R-27, S6-04)
   group_destination,    // multicast or broadcast that would have to be forwarded (R-21 to R-23)
@@ -29,7 +29,6 @@ enum class DropReason : std::uint8_t {
   egress_down,          // the port has lost its carrier or was taken down
   rule,                 // a firewall rule or policy said drop
   rejected,             // a firewall rule said reject; the sender was told
-  invalid_state,        // belongs to no connection that it could belong to
   unsolicited_error,    // an ICMP error about no connection of ours (I-09)
   table_full,           // no room for another connection
   no_free_ports,        // masquerading found no port
@@ -42,7 +41,7 @@ enum class DropReason : std::uint8_t {
   neighbour_failed,      // the next hop does not answer; the sender was told
   no_frames,             // all frames of the shard are parked somewhere
   egress_full,           // the device took no more
-  shutting_down,
+  shutting_down,         // no policy (yet): masqgate is starting or stopping
   count_,
 };
 
@@ -64,7 +63,6 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "egress_down",
                                                                              "rule",
                                                                              "rejected",
-                                                                             "invalid_state",
                                                                              "unsolicited_error",
                                                                              "table_full",
                                                                              "no_free_ports",

@@ -29,6 +29,7 @@ constexpr Stage kInput[] = {
 };
 
 constexpr Stage kOutput[] = {
+    {"defragment", stages::defragment},
     {"track", stages::track},
     {"output", stages::output},
     {"postrouting", stages::postrouting},

@@ -18,6 +18,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       connections_{conntrack::Region{options.region, options.max_connections}, now},
       mappings_{connections_, Random{seed}},
       neighbours_{seed, asker},
+      fragments_{seed},
       error_limit_{seed} {
   connections_.set_observer(this);
 }
@@ -79,6 +80,14 @@ std::size_t Shard::drain(PortIndex port, Side side, port::Interface& queue, std:
 
 void Shard::receive(Packet& packet) {
   finish(packet, handle(packet));
+  resume_fragments();
+}
+
+void Shard::resume_fragments() {
+  while (auto packet = fragments_.unpark()) {
+    const auto list = static_cast<List>(packet->list);
+    finish(*packet, walk(*this, *packet, list, packet->stage + 1u));
+  }
 }
 
 // Frames for others, frames that are not IP, and packets that do not parse never see the corridor.
@@ -147,6 +156,8 @@ void Shard::tick(Time now) {
   now_ = now;
   connections_.expire(now, kExpireBudget);
   neighbours_.expire(now);
+  while (auto packet = fragments_.give_up(now))
+    finish(*packet, Verdict::drop(DropReason::fragment));
   resume_parked();
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "daemon/fragment/flows.hpp"
 #include "daemon/icmp/error.hpp"
 #include "daemon/icmp/rate_limiter.hpp"
 #include "daemon/nat/mappings.hpp"
@@ -32,7 +33,6 @@ struct ShardOptions {
 
 class Shard final : conntrack::Observer {
  public:
-  static constexpr std::size_t kMostPorts = 64;
   // Timer records looked at in one tick: bounds how long mass expiry keeps packets waiting (K-22).
   static constexpr std::size_t kExpireBudget = 4096;
 
@@ -62,6 +62,11 @@ class Shard final : conntrack::Observer {
   const conntrack::Table& connections() const { return connections_; }
   nat::Mappings& mappings() { return mappings_; }
   neighbour::Table& neighbours() { return neighbours_; }
+  fragment::Flows& fragments() { return fragments_; }
+  // Packets that wait somewhere, for a next hop or for a first fragment.
+  std::size_t parked() const { return neighbours_.waiting() + fragments_.waiting(); }
+  // Lets packets walk on whose first fragment has come.
+  void resume_fragments();
   FramePool& frames() { return frames_; }
   Time now() const { return now_; }
   const Counters& counters() const { return counters_; }
@@ -123,6 +128,7 @@ class Shard final : conntrack::Observer {
   conntrack::Table connections_;
   nat::Mappings mappings_;
   neighbour::Table neighbours_;
+  fragment::Flows fragments_;
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
   Counters counters_;

@@ -159,14 +159,25 @@ void write_link_header(Shard& shard, Packet& packet) {
             packet.is_v4() ? wire::EtherType::ipv4 : wire::EtherType::ipv6);
 }
 
-Verdict defragment(Shard&, Packet&) {
-  return Verdict::accept();
+Verdict defragment(Shard& shard, Packet& packet) {
+  if (!packet.is_fragment) return Verdict::accept();
+  switch (shard.fragments().pass(packet, shard.now())) {
+    case fragment::Flows::Fate::known:
+      return Verdict::accept();
+    case fragment::Flows::Fate::parked:
+      return Verdict::stolen();
+    default:
+      return Verdict::drop(DropReason::fragment);
+  }
 }
 
 Verdict track(Shard& shard, Packet& packet) {
   if (const auto reason =
           conntrack::track(packet, shard.connections(), shard.policy().timeouts, shard.now()))
     return Verdict::drop(*reason);
+  // An error of ours about a connection's first packet, which is not in the table yet.
+  if (packet.made_here && packet.quoted && packet.state == ConnState::invalid)
+    packet.state = ConnState::related;
   if (packet.connection != nullptr && packet.state != ConnState::related)
     conntrack::account(packet, packet.frame.ip().size());
   return Verdict::accept();

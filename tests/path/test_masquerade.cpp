@@ -147,12 +147,14 @@ TEST_CASE("K-29: what cannot be translated does not leave") {
   router.arrive(
       kLan,
       udp().from("192.168.1.10", 1).to("198.51.100.1", 2).payload_size(64).fragment(64, false));
+  router.pass(std::chrono::seconds{3});
   CHECK(router.left(kWan).empty());
-  CHECK(router.drops(DropReason::untranslatable) == 3);
+  CHECK(router.drops(DropReason::untranslatable) == 2);
+  CHECK(router.drops(DropReason::fragment) == 1);
   // From outside to an inside address: the answers would show it.
   router.arrive(kWan, tcp().from("198.51.100.1", 1).to("192.168.1.10", 2).flags("S"));
   CHECK(router.left(kLan).empty());
-  CHECK(router.drops(DropReason::untranslatable) == 4);
+  CHECK(router.drops(DropReason::untranslatable) == 3);
   CHECK(router.shard.connections().size() == 0);
 }
 
@@ -224,4 +226,53 @@ TEST_CASE("a connection behind an address that the port has lost begins anew beh
   CHECK(router.shard.connections().size() == 0);
   router.arrive(kLan, query());
   CHECK(mismatch(router.one(kWan), {source("203.0.113.8", 4000), good_checksums()}) == "");
+}
+
+TEST_CASE("M7, U-19: fragments are translated in any order, boundaries kept") {
+  const auto piece = [](std::size_t offset, bool more) {
+    return udp()
+        .from("192.168.1.10", 4000)
+        .to("198.51.100.1", 53)
+        .identification(77)
+        .payload_size(64)
+        .fragment(offset, more);
+  };
+  const PacketBuilder first = piece(0, true), second = piece(72, true), last = piece(136, false);
+  struct Case {
+    const char* name;
+    std::vector<PacketBuilder> order;
+  };
+  for (const Case& c :
+       {Case{"in order", {first, second, last}}, Case{"last first", {last, second, first}},
+        Case{"first in the middle", {second, first, last}}}) {
+    CAPTURE(c.name);
+    TestRouter router;
+    for (const PacketBuilder& packet : c.order) router.arrive(kLan, packet);
+    const auto out = router.left(kWan);
+    REQUIRE(out.size() == 3);
+    for (const auto& packet : out)
+      CHECK(mismatch(packet.bytes, {source("203.0.113.7"), ttl(63)}) == "");
+    CHECK(router.shard.connections().size() == 1);
+    CHECK(router.imbalance() == "");
+  }
+}
+
+TEST_CASE(
+    "U-20: fragments whose first one never comes wait in a bounded place and are dropped by name") {
+  TestRouter router;
+  for (unsigned i = 0; i < 5000; ++i)
+    router.arrive(kLan, udp()
+                            .from("192.168.1.10", 1)
+                            .to("198.51.100.1", 2)
+                            .identification(i)
+                            .payload_size(64)
+                            .fragment(64, false));
+  CHECK(router.shard.parked() == fragment::Flows::kMostWaiting);
+  CHECK(router.drops(DropReason::fragment) == 5000 - fragment::Flows::kMostWaiting);
+  // Others pass meanwhile.
+  router.arrive(kLan, query());
+  CHECK(mismatch(router.one(kWan), {source("203.0.113.7", 4000)}) == "");
+  router.pass(std::chrono::seconds{3});
+  CHECK(router.drops(DropReason::fragment) == 5000);
+  CHECK(router.imbalance() == "");
 }

@@ -106,8 +106,7 @@ void TestRouter::pass(Duration duration) {
 std::string TestRouter::imbalance() const {
   const path::Counters& c = shard.counters();
   const std::uint64_t in = c.frames_in + c.frames_made;
-  const std::uint64_t out = c.frames_out + c.consumed + c.dropped() +
-                            const_cast<path::Shard&>(shard).neighbours().waiting();
+  const std::uint64_t out = c.frames_out + c.consumed + c.dropped() + shard.parked();
   return in == out ? "" : std::to_string(in) + " in, " + std::to_string(out) + " accounted for";
 }
 

@@ -153,6 +153,7 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("path", Node{.summary = "the corridor",
                         .read = constant(Json{{"stages", {"track", "route"}}}),
                         .read_text = constant_text("track → route\n")});
+  tree.add("rules", Node{.summary = "rules", .read = constant(Json{{"rules", Json::array()}})});
   tree.add("neighbours",
            Node{.summary = "neighbours", .read = constant(Json{{"neighbours", Json::array()}})});
   tree.add("routes", Node{.summary = "routes", .read = constant(Json{{"routes", Json::array()}})});
