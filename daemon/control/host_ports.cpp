@@ -139,6 +139,7 @@ std::vector<std::string> HostPorts::take_down() {
 
 void HostPorts::bring_up(Port& port) {
   const PortPlan& plan = port.plan;
+  if (!bridge_of(plan).empty()) keep_netfilter_out();
   if (plan.kind == Kind::nics) set_up_bridge(plan);
   for (std::size_t i = 0; i < plan.nics.size(); ++i)
     located(pointer_to(plan) + "/nics/" + std::to_string(i), [&] { join(port, plan.nics[i]); });
@@ -156,6 +157,13 @@ void HostPorts::set_up_bridge(const PortPlan& plan) {
   // The bridge has no address, but without this it would answer ARP for those of the host side.
   set_sysctl("net/ipv4/conf/" + bridge + "/arp_ignore", "8");
   set_up(bridge);
+}
+
+// br_netfilter runs the kernel's own firewall on bridged frames when either the bridge or its
+// namespace says so; the bridge's word alone does not keep it away.
+void HostPorts::keep_netfilter_out() {
+  for (const char* family : {"iptables", "ip6tables", "arptables"})
+    set_sysctl("net/bridge/bridge-nf-call-" + std::string{family}, "0");
 }
 
 void HostPorts::join(Port& port, const std::string& name) {

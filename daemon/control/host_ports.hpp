@@ -110,6 +110,7 @@ class HostPorts {
   void set_up(const std::string& link);
   void set_master(const std::string& link, const std::string& master);
   void disable_ipv6(const std::string& link);
+  void keep_netfilter_out();
   void set_sysctl(const std::string& path, const std::string& value);
 
   UndoLog log_;
