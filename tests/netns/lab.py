@@ -150,6 +150,12 @@ class Namespace:
                 file.write_text(f"{value}\n")
             return file.read_text().strip()
 
+    def without_netfilter(self):
+        """Bridges of this host do not look into the packets that they pass on."""
+        for family in ("iptables", "ip6tables", "arptables"):
+            with contextlib.suppress(FileNotFoundError):  # the kernel has no br_netfilter
+                self.sysctl(f"bridge/bridge-nf-call-{family}", 0)
+
     def command(self, *command):
         return ["nsenter", f"--net={self.path}", "--", *map(str, command)]
 
@@ -247,6 +253,7 @@ class Lab(Network):
         self.router, self.switch, self.server = (self.host(n) for n in ("router", "switch", "server"))
         self.switch.ip("link add switch type bridge forward_delay 0 mcast_snooping 0",
                        "link set dev switch up")
+        self.switch.without_netfilter()
         self.alice = self.client("alice", self.switch, "a", (ALICE, ALICE_6), (ROUTER_LAN, ROUTER_LAN_6))
         self.bob = self.client("bob", self.switch, "b", (BOB, BOB_6), (ROUTER_LAN, ROUTER_LAN_6))
         self.carol = self.client("carol", self.router, "lan1", (CAROL, CAROL_6),

@@ -149,7 +149,7 @@ def masqctl(lab):
     check(servers.echoed(servers.udp_socket(lab.alice), (l.INTERNET, 7)), "no answer")
     socket = lab.masqgate.rest.path
     for words, expected in ((["status"], "masqgate"), (["connections"], l.ALICE), (["drops"], "rule"),
-                            (["config"], "masquerade")):
+                            (["config", "show"], "masquerade")):
         shown = lab.router.run(lab.masqgate.control, "--socket", socket, *words).stdout
         check(expected in shown, f"masqctl {words}: no {expected!r} in:\n{shown}")
 
