@@ -199,6 +199,8 @@ void HostPorts::set_up_network_side(const Port& port) {
   if (!bridge.empty() && require_link(device).mac != network_side_mac(plan))
     commands_.set_mac(device, network_side_mac(plan));
   set_mtu(device, port.mtu);
+  // An adopted bridge answers ARP for its own addresses only, not for those of the host side.
+  if (plan.kind == Kind::bridge) set_sysctl("net/ipv4/conf/" + bridge + "/arp_ignore", "1");
   if (!bridge.empty())
     located(pointer_to(plan) + (plan.kind == Kind::bridge ? "/bridge" : ""),
             [&] { set_master(device, bridge); });

@@ -78,8 +78,16 @@ std::vector<std::string> Router::stop() {
   loop_->stop();  // from here on nobody asks
   asker_.kernel = nullptr;
   kernel_.reset();
-  devices_.clear();
+  close_devices();
   return host_.take_down();
+}
+
+// A bare device may have been given to another namespace, where nobody but its descriptor ends it.
+void Router::close_devices() {
+  for (std::size_t i = 0; i < devices_.size(); ++i)
+    if (!netlink::find_link(network_side_of(config_.ports[i])))
+      devices_[i].network.front().set_persistent(false);
+  devices_.clear();
 }
 
 void Router::open_devices() {

@@ -54,6 +54,7 @@ class Router {
   };
 
   void open_devices();
+  void close_devices();
   void start_shard();
   void refuse_what_needs_a_restart(const Config& next) const;
   void add_routes();
