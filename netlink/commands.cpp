@@ -266,6 +266,12 @@ void Commands::set_mtu(const std::string& name, std::uint32_t mtu) {
   run(message.get(), "set the MTU of " + name + " to " + std::to_string(mtu), kNone);
 }
 
+void Commands::set_carrier(const std::string& name, bool on) {
+  const Built message = link_message(name, 0, 0, 0);
+  require_room(nla_put_u8(message.get(), IFLA_CARRIER, on ? 1 : 0));
+  run(message.get(), "switch the carrier of " + name + (on ? " on" : " off"), kNone);
+}
+
 void Commands::set_queue_length(const std::string& name, std::uint32_t frames) {
   const Built message = link_message(name, 0, 0, 0);
   require_room(nla_put_u32(message.get(), IFLA_TXQLEN, frames));

@@ -46,6 +46,7 @@ class Commands {
   void clear_master(const std::string& name);
   void set_mac(const std::string& name, net::MacAddress mac);
   void set_mtu(const std::string& name, std::uint32_t mtu);
+  void set_carrier(const std::string& name, bool on);
   void set_queue_length(const std::string& name, std::uint32_t frames);  // txqueuelen
 
   // What is there already is success, and so is the absence of what shall go.

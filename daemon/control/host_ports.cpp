@@ -175,7 +175,7 @@ void HostPorts::join(Port& port, const std::string& name) {
     located(pointer_to(plan) + "/mtu", [&] { set_mtu(name, nic.mtu = *plan.mtu); });
   set_master(name, bridge_of(plan));
   set_up(name);
-  port.nics[name] = {nic.index, nic.mtu};
+  port.nics[name] = {nic.index, nic.mtu, nic.running};
 }
 
 // Routes go first, as they stand on the addresses; and the last first, as each may stand on the one
@@ -260,6 +260,7 @@ std::optional<std::string> HostPorts::on_nic(Port& port, Nic& nic, const Link& l
     if (link.deleted) {
       if (nic.index != link.index) return std::nullopt;
       nic = Nic{};
+      follow_carrier(port);
       return subject + "is gone";
     }
     const bool came = nic.index != link.index;
@@ -267,6 +268,8 @@ std::optional<std::string> HostPorts::on_nic(Port& port, Nic& nic, const Link& l
     if (came && require_link(link.name).index != link.index) return std::nullopt;
     if (came) join(port, link.name);
     if (!came) nic.mtu = link.mtu;
+    nic.running = link.running;
+    follow_carrier(port);
     if (came && port.plan.inherit) inherit(port.plan);
     const bool resized = follow_mtu(port);
     if (resized) {
@@ -290,6 +293,13 @@ bool HostPorts::follow_mtu(Port& port) {
   if (plan.kind == Kind::bridge) mtu = std::min(mtu, require_link(plan.bridge).mtu);
   if (mtu == ~0u) mtu = port.mtu != 0 ? port.mtu : require_link(network_side_of(plan)).mtu;
   return std::exchange(port.mtu, mtu) != mtu;
+}
+
+void HostPorts::follow_carrier(Port& port) {
+  const bool carrier = std::any_of(port.nics.begin(), port.nics.end(),
+                                   [](const auto& entry) { return entry.second.running; });
+  if (std::exchange(port.carrier, carrier) != carrier)
+    commands_.set_carrier(port.plan.name, carrier);
 }
 
 std::uint32_t HostPorts::mtu_of(std::string_view name) const {

@@ -76,8 +76,9 @@ class HostPorts {
   // our doing stays. Throws netlink::CommandError.
   void add_route(const netlink::Route& route);
 
-  // For each link event: a NIC that came (back) joins its port; MTUs follow. Answers a sentence for
-  // the log where something was done or could not be done.
+  // For each link event: a NIC that came (back) joins its port; MTUs follow, and so does the host
+  // side's carrier, so that Linux forgets the neighbours behind a cable that was pulled.
+  // Answers a sentence for the log where something was done or could not be done.
   std::optional<std::string> on_link(const netlink::Link& link);
 
   // 0 for a port that is not up.
@@ -87,11 +88,13 @@ class HostPorts {
   struct Nic {
     std::uint32_t index = 0;  // 0: not there
     std::uint32_t mtu = 0;
+    bool running = false;  // up, with carrier
   };
   struct Port {
     PortPlan plan;
     std::map<std::string, Nic, std::less<>> nics;
     std::uint32_t mtu = 0;
+    bool carrier = true;  // of the host side; on as soon as its device is open
   };
 
   std::vector<std::string> clear_for(const std::string& purpose);
@@ -104,6 +107,7 @@ class HostPorts {
   void take_over(const netlink::Link& nic);
   std::optional<std::string> on_nic(Port& port, Nic& nic, const netlink::Link& link);
   bool follow_mtu(Port& port);
+  void follow_carrier(Port& port);
 
   // Each of these writes down what was there before.
   void set_mtu(const std::string& link, std::uint32_t mtu);

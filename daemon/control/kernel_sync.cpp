@@ -137,7 +137,7 @@ path::PortInfo KernelSync::port_info(const std::string& name) const {
   path::PortInfo info;
   info.name = name;
   const netlink::Link* link = find_link(name);
-  info.up = link != nullptr && link->up;
+  info.up = link != nullptr && link->running;
   if (link == nullptr) return info;
   info.mtu = link->mtu;
   info.has_link_layer = link->mac.has_value();

@@ -387,9 +387,11 @@ TEST_CASE_FIXTURE(Host, "a NIC that comes back joins its port, MTUs follow") {
 
   run("ip link del eth0");
   CHECK(until([&] { return !told.empty() && told.back() == "eth0, a NIC of port wan, is gone"; }));
+  CHECK(has(output("ip link show dev wan"), "NO-CARRIER"));
   test::make_veth("eth0", "peer0");
   CHECK(until([&] { return has(told.back(), "has come and is in its bridge"); }));
   CHECK(has(output("ip link show dev eth0"), "master br-wan"));
+  CHECK(until([&] { return has(output("ip link show dev wan"), "LOWER_UP"); }));
   CHECK(addresses_of("eth0").empty());
   CHECK(has(addresses_of("wan"), "192.0.2.2/24"));
 
