@@ -284,12 +284,18 @@ TEST_CASE("I-04, I-09, I-14, U-14, T-13: errors are related or invalid, and chan
 TEST_CASE("what no conversation is made of is not tracked") {
   Lab lab;
   for (const PacketBuilder& packet :
-       {udp().to("224.0.0.251", 5353), udp().to("255.255.255.255", 67),
-        udp().payload_size(64).fragment(64, false)}) {
+       {udp().to("224.0.0.251", 5353), udp().to("255.255.255.255", 67)}) {
     const Packet seen = lab.see(packet);
     CHECK(seen.connection == nullptr);
     CHECK(seen.state == ConnState::untracked);
   }
+}
+
+TEST_CASE("a later fragment begins no connection") {
+  Lab lab;
+  const Packet seen = lab.see(udp().payload_size(64).fragment(64, false));
+  CHECK(seen.connection == nullptr);
+  CHECK(seen.state == ConnState::invalid);
 }
 
 TEST_CASE("timeouts are those of the profile, state by state, as history 2.2 and 2.9 print them") {
