@@ -224,7 +224,7 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"conntrack": {"timeouts": {"udp": "5s"}}})", "/conntrack/timeouts/udp", "a text"},
       {R"({"shard": {"spin_us": "fast"}})", "/shard/spin_us", "whole number"},
       {R"({"shard": {"spin_us": 1000001}})", "/shard/spin_us", "0 to 1000000"},
-      {R"({"shard": {"frames": 63}})", "/shard/frames", "64 to 65536"},
+      {R"({"shard": {"frames": 159}})", "/shard/frames", "160 to 65536"},
       {R"({"shard": {"count": 2}})", "/shard/count", "known here: spin_us, frames"},
       {R"({"api": {"socket": "api.sock"}})", "/api/socket", "no absolute path"},
       {R"({"api": {"tcp": 8080}})", "/api/tcp", "text in quotes"},
@@ -321,7 +321,7 @@ TEST_CASE("config: everything arrives in its place") {
     "firewall": {"forward": {"policy": "drop", "rules": [{"in": "vm", "action": "accept"}]}},
     "conntrack": {"max": 64, "profile": "classic-2.2",
                   "timeouts": {"tcp_established": 7, "udp": 8, "tcp_close": 9}},
-    "shard": {"spin_us": 50, "frames": 64},
+    "shard": {"spin_us": 50, "frames": 160},
     "api": {"socket": "/tmp/s", "tcp": "[::1]:8080"}})");
   CHECK(c.runtime == "/tmp/m");
   CHECK_FALSE(c.tree);
@@ -346,7 +346,7 @@ TEST_CASE("config: everything arrives in its place") {
   CHECK_FALSE(c.firewall->is_empty(firewall::Hook::forward));
   CHECK(c.conntrack.max == 64);
   CHECK(c.shard.spin_us == 50);
-  CHECK(c.shard.frames == 64);
+  CHECK(c.shard.frames == 160);
   CHECK(c.api.socket == "/tmp/s");
   CHECK(c.api.tcp->text() == "[::1]:8080");
 }
