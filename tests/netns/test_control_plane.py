@@ -79,22 +79,31 @@ def addresses(lab):
     l.wait_until(lambda: not answers(), "the removed address to be silent")
 
 
-@story("a NIC is unplugged and plugged again: traffic resumes")
+def wait_for_loss(lab, port):
+    """Returns when Linux has noticed (at most once a second it looks) that the port has no carrier."""
+    l.wait_until(lambda: "NO-CARRIER" in lab.router.run("ip", "link", "show", port).stdout,
+                 f"port {port} to lose its carrier")
+
+
+@story("R-32: a NIC is unplugged and plugged again, a cable pulled: the port tells Linux, traffic resumes")
 def replug(lab):
     lab.masqgate.start()
     flow = Pings(lab)
     flow.wait(True, "at first")
     lab.unplug("lan0")
     flow.wait(False, "without the LAN's NIC")
+    wait_for_loss(lab, "lan")
     lab.plug_lan()
     lab.masqgate.replug("lan0", "lan")
     flow.wait(True, "with the LAN's NIC plugged in again")
     lab.switch.ip("link set dev uplink down")
     flow.wait(False, "with the LAN's cable pulled")
+    wait_for_loss(lab, "lan")
     lab.switch.ip("link set dev uplink up")
     flow.wait(True, "with the cable plugged in again")
     lab.unplug("wan0")
     flow.wait(False, "without the WAN's NIC")
+    wait_for_loss(lab, "wan")
     lab.plug_wan()
     lab.witness.watch()
     lab.masqgate.replug("wan0", "wan")
