@@ -35,6 +35,13 @@ asio::awaitable<TableCopy> copy_table(ShardAccess shard) {
   co_return copy;
 }
 
+// Returns when the shard has taken over all that was posted to it: whoever changed something finds it
+// changed.
+asio::awaitable<void> in_force(ShardAccess shard) {
+  const auto question = [](path::Shard&) { return true; };
+  co_await shard.ask(question);
+}
+
 struct CountersCopy {
   path::Counters counters;
   std::size_t parked = 0;
@@ -217,6 +224,7 @@ asio::awaitable<Json> write_config(Router& router, Json document, Query query) {
     co_return Json{{"changes", Json::diff(to_json(router.config()), to_json(next))}};
   }
   router.apply(std::move(next));
+  co_await in_force(router.shard());
   co_return to_json(router.config());
 }
 
@@ -225,7 +233,7 @@ asio::awaitable<void> write_forwarding(Router& router, std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   if (text != "0" && text != "1") throw state::Error(state::Problem::invalid, "ip_forward: 0 or 1");
   router.set_forwarding(text == "1");
-  co_return;
+  co_await in_force(router.shard());
 }
 
 void publish_documents(state::Tree& tree, Router& router, const std::string& version) {

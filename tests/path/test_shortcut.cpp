@@ -103,15 +103,16 @@ TEST_CASE("short cut and corridor give the same answer for random traffic and ch
     CHECK(pair.without.shard.counters().shortcuts == 0);
     CHECK(pair.with.imbalance() == "");
     CHECK(pair.with.shard.connections().size() == pair.without.shard.connections().size());
+    // Records may differ in their place: with the short cut timers are touched less often.
     for (std::uint32_t i = 0; i < pair.with.shard.connections().capacity(); ++i) {
       const auto& a = pair.with.shard.connections().at(i);
-      const auto& b = pair.without.shard.connections().at(i);
-      CHECK(a.flags == b.flags);
-      if (a.has(conntrack::Connection::kConfirmed)) {
-        CHECK(a.expires_ns == b.expires_ns);
-        CHECK(a.halves[0].packets == b.halves[0].packets);
-        CHECK(a.halves[1].bytes == b.halves[1].bytes);
-      }
+      if (!a.has(conntrack::Connection::kConfirmed)) continue;
+      const auto* b = pair.without.connection(a.original);
+      REQUIRE(b != nullptr);
+      CHECK(a.flags == b->flags);
+      CHECK(a.expires_ns == b->expires_ns);
+      CHECK(a.halves[0].packets == b->halves[0].packets);
+      CHECK(a.halves[1].bytes == b->halves[1].bytes);
     }
   }
 }

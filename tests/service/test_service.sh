@@ -22,7 +22,11 @@ wait_for() {  # wait_for WHAT COMMAND...: until the command succeeds
   check "$what" "in the end" "not within 30 s"
 }
 property() { systemctl show masqgated -P "$1"; }
-active_after() { [ "$(property ActiveState) $(property SubState)" = "active running" ] && [ "$(property MainPID)" != "$1" ]; }
+# Another process than this one runs; the process is asked for first, because the state lags behind a death.
+active_after() {
+  local now; now=$(property MainPID)
+  [ "$now" != "$1" ] && [ "$now" != 0 ] && [ "$(property ActiveState) $(property SubState)" = "active running" ]
+}
 rest() { curl -sS --max-time 10 --unix-socket /run/masqgate/api.sock "$@"; }
 in_tree() { LC_ALL=C timeout 10 "$@" 2>&1 | sed 's/.*: //'; }
 house() { ip netns exec house "$@"; }
