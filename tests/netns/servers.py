@@ -87,7 +87,8 @@ def udp_socket(host, family=socket.AF_INET, port=0, timeout=2.0):
     """A UDP socket in the host."""
     with host.inside():
         sock = socket.socket(family, socket.SOCK_DGRAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if port:  # with it, two sockets that leave the choice to Linux may get the same port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("", port))
         sock.settimeout(timeout)
         return sock

@@ -8,6 +8,9 @@
 After each story: no frame with an inside IPv4 source was ever seen outside (K-29), and every frame
 that came into the router is accounted for.
 """
+import contextlib
+import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -85,6 +88,7 @@ def tell(function, invariants):
             lab.masqgate.stop()
     except Exception:
         traceback.print_exc(file=sys.stdout)
+        show_account(lab.masqgate)
         show_logs(lab)
         keep_evidence(lab)
         return False
@@ -93,6 +97,16 @@ def tell(function, invariants):
         shutil.rmtree(lab.directory)
         shutil.rmtree("/run/masqgate", ignore_errors=True)
     return True
+
+
+def show_account(masqgate):
+    """What the router did with its frames, if it still answers."""
+    if kernel() or not masqgate.process or not masqgate.process.running():
+        return
+    with contextlib.suppress(OSError, http.client.HTTPException, r.Refused):
+        print("--- account", json.dumps({**masqgate.rest.get("/v1/drops"), "drops": {
+            reason: count for reason, count in masqgate.rest.get("/v1/drops")["drops"].items() if count}}))
+        print(masqgate.rest.get("/v1/net/nf_conntrack"))
 
 
 def show_logs(lab):

@@ -68,11 +68,15 @@ class TestRouter {
             neighbour::State state = neighbour::State::usable);
 
   FakeAsker asker;
+
+ private:
+  Time now_{std::chrono::seconds{1000}};  // the shard begins with it
+
+ public:
   path::Shard shard;
   path::Trace trace;
 
  private:
-  Time now_{std::chrono::seconds{1000}};
   std::array<std::array<MemoryInterface, 2>, 2> interfaces_;
 };
 
