@@ -171,12 +171,13 @@ ConntrackConfig read_conntrack(const Value& value) {
 }
 
 ShardConfig read_shard(const Value& value) {
-  value.allow({"spin_us", "frames"});
+  value.allow({"spin_us", "frames", "nice"});
   ShardConfig config;
   if (const auto spin = value.find("spin_us"))
     config.spin_us = static_cast<unsigned>(spin->number(0, 1'000'000));
   if (const auto frames = value.find("frames"))
     config.frames = static_cast<unsigned>(frames->number(kLeastFrames, 65536));
+  if (const auto nice = value.find("nice")) config.nice = static_cast<int>(nice->integer(-20, 19));
   return config;
 }
 

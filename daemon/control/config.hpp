@@ -82,6 +82,7 @@ inline constexpr unsigned kLeastFrames = 160;
 struct ShardConfig {
   unsigned spin_us = 0;    // look for frames that long before sleeping; microseconds
   unsigned frames = 1024;  // of 68 KB each, reserved at once, used as needed
+  int nice = -10;          // of the packet thread: before whom it forwards for
 };
 
 struct ApiConfig {

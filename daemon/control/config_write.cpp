@@ -66,7 +66,9 @@ Json to_json(const Config& config) {
   for (const NatConfig& rule : config.nat) nat.push_back(write_nat_rule(rule, config));
   out["firewall"] = firewall::to_json(*config.firewall, port_names(config));
   out["conntrack"] = write_conntrack(config.conntrack);
-  out["shard"] = {{"spin_us", config.shard.spin_us}, {"frames", config.shard.frames}};
+  out["shard"] = {{"spin_us", config.shard.spin_us},
+                  {"frames", config.shard.frames},
+                  {"nice", config.shard.nice}};
   out["api"]["socket"] = config.api.socket;
   if (config.api.tcp) out["api"]["tcp"] = config.api.tcp->text();
   if (config.tree)

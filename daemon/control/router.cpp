@@ -122,7 +122,10 @@ void Router::start_shard() {
     attach(Side::network, devices_[i].network);
     attach(Side::host, devices_[i].host);
   }
-  loop_->start();
+  if (const int problem = loop_->start(config_.shard.nice); problem != 0)
+    log::notice("the packet thread may not go before others and runs as they do",
+                {{"NICE", std::to_string(config_.shard.nice)},
+                 {"REASON", std::generic_category().message(problem)}});
   kernel_ = std::make_unique<KernelSync>(
       context_, port_names(config_),
       KernelSync::Handlers{

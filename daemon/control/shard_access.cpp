@@ -1,8 +1,35 @@
 #include "daemon/control/shard_access.hpp"
 
 #include <algorithm>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/post.hpp>
+#include <asio/prefer.hpp>
+#include <asio/use_awaitable.hpp>
+#include <exception>
 
 namespace masqgate::control {
+
+// The handler that resumes the coroutine goes to the shard's thread and back to its own, where it is
+// called and destroyed; the executor is kept from running out of work meanwhile.
+asio::awaitable<void> ShardAccess::run(std::function<void()> work) {
+  const auto start = [this](auto handler, const std::function<void()>& task) {
+    const auto executor = asio::prefer(asio::get_associated_executor(handler),
+                                       asio::execution::outstanding_work.tracked);
+    loop_.post([task, executor, resume = std::move(handler)]() mutable {
+      std::exception_ptr problem;
+      try {
+        task();
+      } catch (...) {
+        problem = std::current_exception();
+      }
+      asio::post(executor,
+                 [problem, resume = std::move(resume)]() mutable { std::move(resume)(problem); });
+    });
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr)>(
+      start, asio::use_awaitable, std::move(work));
+}
 
 Slice copy_slice(path::Shard& shard, std::uint32_t from, std::size_t most) {
   Slice slice;

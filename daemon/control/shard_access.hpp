@@ -3,9 +3,10 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
-#include <asio/co_spawn.hpp>
-#include <asio/use_awaitable.hpp>
 #include <concepts>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -21,9 +22,12 @@ class ShardAccess {
   template <std::copy_constructible Question,
             typename Answer = std::invoke_result_t<Question, path::Shard&>>
   asio::awaitable<Answer> ask(Question question) {
-    Answer answer =
-        co_await asio::co_spawn(loop_.context(), run(shard_, question), asio::use_awaitable);
-    co_return answer;
+    const auto answer = std::make_shared<std::optional<Answer>>();
+    std::function<void()> work = [&shard = shard_, question = std::move(question), answer] {
+      answer->emplace(question(shard));
+    };
+    co_await run(std::move(work));
+    co_return std::move(**answer);
   }
 
   // Tells the shard something and does not wait.
@@ -33,10 +37,8 @@ class ShardAccess {
   }
 
  private:
-  template <typename Question, typename Answer = std::invoke_result_t<Question, path::Shard&>>
-  static asio::awaitable<Answer> run(path::Shard& shard, Question question) {
-    co_return question(shard);
-  }
+  // Returns when the shard's thread has done the work; throws what it threw.
+  asio::awaitable<void> run(std::function<void()> work);
 
   path::Shard& shard_;
   path::Loop& loop_;

@@ -45,16 +45,18 @@ bool Value::boolean() const {
   return json_->get<bool>();
 }
 
-std::uint64_t Value::number(std::uint64_t least, std::uint64_t most) const {
-  const std::string range =
-      "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most);
-  // A number that the program wrote may be stored with a sign.
-  const bool is_whole = json_->is_number_unsigned() ||
-                        (json_->is_number_integer() && json_->get<std::int64_t>() >= 0);
-  if (!is_whole) refuse(range + ", and is " + kind_of(*json_));
-  const auto value = json_->get<std::uint64_t>();
-  if (value < least || value > most) refuse(range + ", and is " + kind_of(*json_));
+std::int64_t Value::integer(std::int64_t least, std::int64_t most) const {
+  const bool fits = json_->is_number_integer() &&
+                    !(json_->is_number_unsigned() && json_->get<std::int64_t>() < 0);
+  const std::int64_t value = fits ? json_->get<std::int64_t>() : 0;
+  if (!fits || value < least || value > most)
+    refuse("must be a whole number from " + std::to_string(least) + " to " + std::to_string(most) +
+           ", and is " + kind_of(*json_));
   return value;
+}
+
+std::uint64_t Value::number(std::uint32_t least, std::uint32_t most) const {
+  return static_cast<std::uint64_t>(integer(least, most));
 }
 
 const std::string& Value::text() const {

@@ -53,7 +53,8 @@ class Value {
   [[noreturn]] void refuse(const std::string& sentence) const;
 
   bool boolean() const;
-  std::uint64_t number(std::uint64_t least, std::uint64_t most) const;
+  std::uint64_t number(std::uint32_t least, std::uint32_t most) const;
+  std::int64_t integer(std::int64_t least, std::int64_t most) const;
   const std::string& text() const;
   std::vector<Value> elements() const;                         // of an array
   std::vector<std::pair<std::string, Value>> members() const;  // of an object, in their order

@@ -1,8 +1,23 @@
 #include "daemon/path/loop.hpp"
 
+#include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <future>
+
 namespace masqgate::path {
+namespace {
+
+int set_nice(int nice) {
+  const auto thread = static_cast<id_t>(::gettid());
+  if (nice == 0 || ::setpriority(PRIO_PROCESS, thread, nice) == 0) return 0;
+  return errno;
+}
+
+}  // namespace
 
 Loop::Loop(Shard& shard, Duration spin) : shard_{shard}, spin_{spin} {}
 
@@ -10,79 +25,80 @@ Loop::~Loop() {
   stop();
 }
 
-// The descriptor is duplicated: the queue keeps its own, both mean the same device queue.
 void Loop::watch(PortIndex port, Side side, port::Interface& queue) {
-  watched_.push_back(std::make_unique<Watched>(Watched{
-      port, side, queue, asio::posix::stream_descriptor{context_, ::dup(queue.descriptor())}}));
+  poller_.add(queue.descriptor(), static_cast<std::uint32_t>(watched_.size()));
+  watched_.push_back({port, side, &queue, false});
 }
 
-void Loop::start() {
-  for (const auto& watched : watched_) wait(*watched);
-  keep_time();
-  thread_ = std::thread{[this] { context_.run(); }};
+int Loop::start(int nice) {
+  std::promise<int> niced;
+  thread_ = std::thread{[&, nice] {
+    niced.set_value(set_nice(nice));
+    run();
+  }};
+  return niced.get_future().get();
 }
 
 void Loop::stop() {
-  context_.stop();
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  post([this] { stopping_ = true; });
+  thread_.join();
 }
 
-void Loop::wait(Watched& watched) {
-  watched.waiting = true;
-  watched.descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
-                                [this, &watched](const asio::error_code& problem) {
-                                  watched.waiting = false;
-                                  if (problem) return;
-                                  watched.readable = true;
-                                  if (!running_) run();
-                                });
+// Returns when a device became readable, something was posted, or the time is over.
+void Loop::wait(Duration most) {
+  for (const std::uint32_t tag : poller_.wait(most))
+    if (tag == port::Poller::kBell) {
+      posted_.restart();
+      posted_.poll();
+    } else {
+      watched_[tag].readable = true;
+    }
 }
 
-// One turn for each readable device; says whether any has more.
+// A burst of each readable device; says whether any has more.
 bool Loop::drain_all() {
   const Time now = BootClock::now();
   bool more = false;
-  for (const auto& watched : watched_) {
-    if (!watched->readable) continue;
-    watched->readable =
-        shard_.drain(watched->port, watched->side, watched->queue, kBurst, now) == kBurst;
-    more = more || watched->readable;
+  for (Watched& watched : watched_) {
+    if (!watched.readable) continue;
+    watched.readable =
+        shard_.drain(watched.port, watched.side, *watched.queue, kBurst, now) == kBurst;
+    more = more || watched.readable;
   }
   return more;
 }
 
-// Looks at every device, readable or not, until one has something or the time is over.
+// Asks again and again until a device is readable or the time is over, and lets whoever else wants
+// this CPU have it: the packets that are waited for may have to come from there.
 bool Loop::spin() {
-  if (spin_ == Duration{}) return false;
   const Time end = BootClock::now() + spin_;
-  for (Time now = BootClock::now(); now < end; now = BootClock::now())
-    for (const auto& watched : watched_)
-      if (shard_.drain(watched->port, watched->side, watched->queue, kBurst, now) > 0) {
-        watched->readable = true;
-        return true;
-      }
+  do {
+    wait({});
+    if (std::ranges::any_of(watched_, &Watched::readable)) return true;
+    ::sched_yield();
+  } while (BootClock::now() < end && !stopping_);
   return false;
 }
 
-void Loop::run() {
-  running_ = true;
-  for (int round = 0; round < kRounds; ++round) {
-    if (drain_all() || spin()) continue;
-    running_ = false;
-    for (const auto& watched : watched_)
-      if (!watched->waiting) wait(*watched);
-    return;
-  }
-  post([this] { run(); });
+// Bursts until there is nothing more; false then, true when others must get their turn first.
+bool Loop::turn() {
+  for (int round = 0; round < kRounds; ++round)
+    if (!drain_all() && (spin_ == Duration{} || !spin())) return false;
+  return true;
 }
 
-void Loop::keep_time() {
-  timer_.expires_after(kTick);
-  timer_.async_wait([this](const asio::error_code& problem) {
-    if (problem) return;
-    shard_.tick(BootClock::now());
-    keep_time();
-  });
+void Loop::run() {
+  Time next_tick = BootClock::now() + kTick;
+  bool more = false;
+  while (!stopping_) {
+    wait(more ? Duration{} : next_tick - BootClock::now());
+    more = turn();
+    if (const Time now = BootClock::now(); now >= next_tick) {
+      shard_.tick(now);
+      next_tick = now + kTick;
+    }
+  }
 }
 
 }  // namespace masqgate::path

@@ -9,14 +9,13 @@
 #pragma once
 
 #include <asio/io_context.hpp>
-#include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
-#include <asio/steady_timer.hpp>
-#include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "daemon/path/shard.hpp"
+#include "daemon/port/poller.hpp"
 
 namespace masqgate::path {
 
@@ -30,40 +29,42 @@ class Loop {
   Loop(Shard& shard, Duration spin);
   ~Loop();  // stops and joins
 
-  // Before start(): each queue of each interface, to be waited on and drained.
+  // Before start(): each queue of each interface, to be waited on and drained. It outlives the loop.
   void watch(PortIndex port, Side side, port::Interface& queue);
-  void start();
+  // nice: of the thread, as nice(1) counts. Who forwards for others goes before those others, as
+  // Linux' own forwarding does; else senders on the same CPUs keep it from emptying its queues.
+  // Returns 0, or the errno of why it may not; it runs all the same.
+  int start(int nice);
   void stop();
 
-  // Runs work on the shard's thread; from any thread.
+  // Runs work on the shard's thread; from any thread. Work that has not begun when the loop stops
+  // never does.
   template <typename Work>
   void post(Work&& work) {
-    asio::post(context_, std::forward<Work>(work));
+    asio::post(posted_, std::forward<Work>(work));
+    poller_.ring();
   }
-  asio::io_context& context() { return context_; }
 
  private:
   struct Watched {
     PortIndex port;
     Side side;
-    port::Interface& queue;
-    asio::posix::stream_descriptor descriptor;
-    bool readable = false;
-    bool waiting = false;
+    port::Interface* queue;
+    bool readable;
   };
 
-  void wait(Watched& watched);
   void run();
+  void wait(Duration most);
   bool drain_all();
+  bool turn();
   bool spin();
-  void keep_time();
 
   Shard& shard_;
   Duration spin_;
-  asio::io_context context_{1};
-  asio::steady_timer timer_{context_};
-  std::vector<std::unique_ptr<Watched>> watched_;
-  bool running_ = false;  // run() is on its way
+  port::Poller poller_;
+  std::vector<Watched> watched_;
+  asio::io_context posted_{1};
+  bool stopping_ = false;  // told by posted work
   std::thread thread_;
 };
 

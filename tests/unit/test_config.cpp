@@ -225,7 +225,11 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"shard": {"spin_us": "fast"}})", "/shard/spin_us", "whole number"},
       {R"({"shard": {"spin_us": 1000001}})", "/shard/spin_us", "0 to 1000000"},
       {R"({"shard": {"frames": 159}})", "/shard/frames", "160 to 65536"},
-      {R"({"shard": {"count": 2}})", "/shard/count", "known here: spin_us, frames"},
+      {R"({"shard": {"count": 2}})", "/shard/count", "known here: spin_us, frames, nice"},
+      {R"({"shard": {"nice": -21}})", "/shard/nice", "-20 to 19"},
+      {R"({"shard": {"nice": 20}})", "/shard/nice", "-20 to 19"},
+      {R"({"shard": {"nice": 18446744073709551615}})", "/shard/nice", "-20 to 19"},
+      {R"({"shard": {"nice": 0.5}})", "/shard/nice", "whole number"},
       {R"({"api": {"socket": "api.sock"}})", "/api/socket", "no absolute path"},
       {R"({"api": {"tcp": 8080}})", "/api/tcp", "text in quotes"},
       {R"({"api": {"tcp": "8080"}})", "/api/tcp", "no address with a port"},
@@ -301,6 +305,7 @@ TEST_CASE("config: what a document leaves out") {
   CHECK(c.firewall->is_empty(firewall::Hook::forward));
   CHECK(c.conntrack.max == 262144);
   CHECK(c.shard.spin_us == 0);
+  CHECK(c.shard.nice == -10);
   CHECK(port_names(c) == std::vector<std::string>{"lan", "wan"});
   CHECK(c.ports[0].queues == 1);
   CHECK_FALSE(c.ports[0].mtu);
@@ -321,7 +326,7 @@ TEST_CASE("config: everything arrives in its place") {
     "firewall": {"forward": {"policy": "drop", "rules": [{"in": "vm", "action": "accept"}]}},
     "conntrack": {"max": 64, "profile": "classic-2.2",
                   "timeouts": {"tcp_established": 7, "udp": 8, "tcp_close": 9}},
-    "shard": {"spin_us": 50, "frames": 160},
+    "shard": {"spin_us": 50, "frames": 160, "nice": 19},
     "api": {"socket": "/tmp/s", "tcp": "[::1]:8080"}})");
   CHECK(c.runtime == "/tmp/m");
   CHECK_FALSE(c.tree);
@@ -347,6 +352,7 @@ TEST_CASE("config: everything arrives in its place") {
   CHECK(c.conntrack.max == 64);
   CHECK(c.shard.spin_us == 50);
   CHECK(c.shard.frames == 160);
+  CHECK(c.shard.nice == 19);
   CHECK(c.api.socket == "/tmp/s");
   CHECK(c.api.tcp->text() == "[::1]:8080");
 }
@@ -394,7 +400,7 @@ TEST_CASE("config: the canonical form is read back to itself") {
   expected.merge_patch(Json::parse(R"({
     "runtime": "/run/masqgate", "routes": [], "nat": [], "firewall": {},
     "conntrack": {"max": 262144, "profile": "linux", "timeouts": {}},
-    "shard": {"spin_us": 0, "frames": 1024}, "api": {"socket": "/run/masqgate/api.sock"},
+    "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
     "tree": "/run/masqgate/tree", "ip_forward": true})"));
   // Without the order of members: merge_patch() keeps its own.
   CHECK(nlohmann::json(to_json(config())) == nlohmann::json(expected));
