@@ -45,12 +45,14 @@ void Loop::stop() {
   thread_.join();
 }
 
-// Returns when a device became readable, something was posted, or the time is over.
-void Loop::wait(Duration most) {
-  for (const std::uint32_t tag : poller_.wait(most))
+// What the poller tells: devices that have frames, work that was posted, time to tick.
+void Loop::note(std::span<const std::uint32_t> tags) {
+  for (const std::uint32_t tag : tags)
     if (tag == port::Poller::kBell) {
       posted_.restart();
       posted_.poll();
+    } else if (tag == port::Poller::kTick) {
+      shard_.tick(BootClock::now());
     } else {
       watched_[tag].readable = true;
     }
@@ -74,7 +76,7 @@ bool Loop::drain_all() {
 bool Loop::spin() {
   const Time end = BootClock::now() + spin_;
   do {
-    wait({});
+    note(poller_.look());
     if (std::ranges::any_of(watched_, &Watched::readable)) return true;
     ::sched_yield();
   } while (BootClock::now() < end && !stopping_);
@@ -89,15 +91,10 @@ bool Loop::turn() {
 }
 
 void Loop::run() {
-  Time next_tick = BootClock::now() + kTick;
   bool more = false;
   while (!stopping_) {
-    wait(more ? Duration{} : next_tick - BootClock::now());
+    note(more ? poller_.look() : poller_.wait());
     more = turn();
-    if (const Time now = BootClock::now(); now >= next_tick) {
-      shard_.tick(now);
-      next_tick = now + kTick;
-    }
   }
 }
 

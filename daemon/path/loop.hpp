@@ -10,6 +10,7 @@
 
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -54,14 +55,14 @@ class Loop {
   };
 
   void run();
-  void wait(Duration most);
+  void note(std::span<const std::uint32_t> tags);
   bool drain_all();
   bool turn();
   bool spin();
 
   Shard& shard_;
   Duration spin_;
-  port::Poller poller_;
+  port::Poller poller_{kTick};
   std::vector<Watched> watched_;
   asio::io_context posted_{1};
   bool stopping_ = false;  // told by posted work

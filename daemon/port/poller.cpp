@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,10 +18,16 @@ int checked(int result, const char* what) {
 
 }  // namespace
 
-Poller::Poller()
+Poller::Poller(Duration tick)
     : epoll_{checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")},
-      bell_{checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")} {
+      bell_{checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")},
+      clock_{checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd")} {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(tick);
+  const timespec period{seconds.count(), (tick - seconds).count()};
+  const itimerspec periodic{period, period};
+  checked(::timerfd_settime(clock_.get(), 0, &periodic, nullptr), "timerfd_settime");
   add(bell_.get(), kBell);
+  add(clock_.get(), kTick);
 }
 
 void Poller::add(int descriptor, std::uint32_t tag) {
@@ -30,17 +37,12 @@ void Poller::add(int descriptor, std::uint32_t tag) {
   checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event), "epoll_ctl");
 }
 
-std::span<const std::uint32_t> Poller::wait(Duration most) noexcept {
+// Bell and clock are not read: each new ring and tick is a new edge, and nobody asks how many.
+std::span<const std::uint32_t> Poller::poll(int timeout) noexcept {
   std::array<epoll_event, std::tuple_size_v<decltype(tags_)>> events;
-  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(most).count();
-  const int timeout = static_cast<int>(std::clamp<std::int64_t>(milliseconds, 0, 1'000'000));
   const int found = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout);
   const auto count = static_cast<std::size_t>(std::max(0, found));  // a signal: nothing found
-  for (std::size_t i = 0; i < count; ++i) {
-    tags_[i] = events[i].data.u32;
-    eventfd_t rings = 0;
-    if (tags_[i] == kBell) ::eventfd_read(bell_.get(), &rings);
-  }
+  for (std::size_t i = 0; i < count; ++i) tags_[i] = events[i].data.u32;
   return std::span{tags_}.first(count);
 }
 

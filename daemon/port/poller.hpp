@@ -1,7 +1,8 @@
-// Waits for devices: epoll, edge-triggered, and a bell that other threads ring.
+// Waits for devices: epoll, edge-triggered, a bell that other threads ring, and a clock that ticks.
 //
 // Asio registers a descriptor anew for each wait: one system call more per burst, and a burst is one
-// frame where traffic is thin. So the packet thread waits here.
+// frame where traffic is thin. So the packet thread waits here. The clock is a descriptor as well,
+// because a time limit for each wait would set a timer and take it back as often.
 
 #pragma once
 
@@ -17,24 +18,29 @@ namespace masqgate::port {
 
 class Poller {
  public:
-  static constexpr std::uint32_t kBell = 0xffffffff;  // what wait() returns when it was rung
+  // What wait() returns when the bell was rung, and when it is time.
+  static constexpr std::uint32_t kBell = 0xffffffff, kTick = 0xfffffffe;
 
   // Both throw std::system_error.
-  Poller();
+  explicit Poller(Duration tick);
   // tag: what wait() returns when this descriptor became readable. It must be read until it is
   // empty before it is told of again.
   void add(int descriptor, std::uint32_t tag);
 
-  // The tags of what became readable; none when that took longer than most (whole milliseconds,
-  // rounded up). Valid until the next call.
-  std::span<const std::uint32_t> wait(Duration most) noexcept;
+  // The tags of what became readable, as soon as there are any; or those that are there now, which
+  // may be none. Valid until the next call.
+  std::span<const std::uint32_t> wait() noexcept { return poll(-1); }
+  std::span<const std::uint32_t> look() noexcept { return poll(0); }
 
   // Ends a wait(), this or the next; from any thread.
   void ring() noexcept;
 
  private:
+  std::span<const std::uint32_t> poll(int timeout) noexcept;
+
   UniqueFd epoll_;
   UniqueFd bell_;
+  UniqueFd clock_;
   std::array<std::uint32_t, 32> tags_{};
 };
 
