@@ -49,7 +49,7 @@ class Figures:
         server = self.bench.server.start("iperf3", "--server", "--one-off", "--forceflush", "--port", port)
         server.wait_for("listening")
         busy = busy_seconds()
-        done = router.client.run("iperf3", "--client", SERVER, "--port", port, "--time", max(1, 4 * self.scale),
+        done = router.client.run("iperf3", "--client", router.server, "--port", port, "--time", max(1, 4 * self.scale),
                                  "--parallel", streams, "--json")
         busy = busy_seconds() - busy
         server.wait()
@@ -65,7 +65,7 @@ class Figures:
         port, seconds = next(self.ports), 1.5 * self.scale
         sink = self.bench.server.start(self.tools / "udpsink", port)
         sink.wait_for("ready")
-        router.client.run(self.tools / "udpblast", SERVER, port, 64, seconds)
+        router.client.run(self.tools / "udpblast", router.server, port, 64, seconds)
         sink.wait()
         return {"value": number("received", sink.output()) / seconds / 1e3}
 
@@ -112,7 +112,7 @@ class Figures:
         port = next(self.ports)
         server = self.bench.server.start("taskset", "-c", server_cpu, self.tools / "pingpong", "serve", port)
         server.wait_for("ready")
-        done = router.client.run("taskset", "-c", client_cpu, self.tools / "pingpong", "ask", SERVER, port,
+        done = router.client.run("taskset", "-c", client_cpu, self.tools / "pingpong", "ask", router.server, port,
                                  int(8000 * self.scale))
         server.kill()
         return {"value": number("p50", done.stdout), "p99": number("p99", done.stdout)}
@@ -124,7 +124,7 @@ class Figures:
         port = next(self.ports)
         server = self.bench.server.start(self.tools / "connrate", "serve", port, 8)
         server.wait_for("ready")
-        done = router.client.run(self.tools / "connrate", "ask", SERVER, port, 8, 64, 2 * self.scale)
+        done = router.client.run(self.tools / "connrate", "ask", router.server, port, 8, 64, 2 * self.scale)
         server.kill()
         return {"value": number("rate", done.stdout) / 1e3, "failed": number("failed", done.stdout)}
 

@@ -1,6 +1,7 @@
 """What is compared: Linux and masqgate between client and server, slirp4netns and pasta beside them.
 
     client 10.10.0.2 ── lan0 10.10.0.1 [ router ] 10.20.0.1 wan0 ── 10.20.0.2 server
+    client 10.30.0.1 ── 10.30.0.2 server, a cable without a router: what the two hosts themselves can do
     guest  ── a TAP of slirp4netns or pasta, which run in [ router ] as on any host
 """
 import subprocess
@@ -9,6 +10,7 @@ import lab as l
 import router as r
 
 CLIENT, ROUTER_LAN, ROUTER_WAN, SERVER = "10.10.0.2", "10.10.0.1", "10.20.0.1", "10.20.0.2"
+DIRECT_CLIENT, DIRECT_SERVER = "10.30.0.1", "10.30.0.2"
 
 
 class Bench(l.Network):
@@ -20,8 +22,11 @@ class Bench(l.Network):
             self.host(name) for name in ("client", "router", "server", "guest"))
         self.link(self.client, "eth0", self.router, "lan0")
         self.link(self.server, "eth0", self.router, "wan0")
-        self.client.ip(f"addr add {CLIENT}/24 dev eth0", f"route add default via {ROUTER_LAN}")
-        self.server.ip(f"addr add {SERVER}/24 dev eth0", f"route add 10.10.0.0/24 via {ROUTER_WAN}")
+        self.link(self.client, "direct", self.server, "direct")
+        self.client.ip(f"addr add {CLIENT}/24 dev eth0", f"route add default via {ROUTER_LAN}",
+                       f"addr add {DIRECT_CLIENT}/24 dev direct")
+        self.server.ip(f"addr add {SERVER}/24 dev eth0", f"addr add {DIRECT_SERVER}/24 dev direct",
+                       f"route add 10.10.0.0/24 via {ROUTER_WAN}")
         self.client.sysctl("ipv4/ip_local_port_range", "10000 65000")
         for host in (self.client, self.router, self.server):
             host.sysctl("ipv6/conf/all/disable_ipv6", 1)
@@ -39,10 +44,11 @@ class Bench(l.Network):
 
 
 class Router:
-    """One row of the comparison. client is where the measuring clients run."""
+    """One row of the comparison. client is where the measuring clients run, server the address they ask."""
 
     name = ""
     figures = None  # all
+    server = SERVER
 
     def __init__(self, bench):
         self.bench, self.client, self.processes = bench, bench.client, []
@@ -66,6 +72,12 @@ class Router:
 
     def plain_addresses(self):
         self.bench.router.ip(f"addr add {ROUTER_LAN}/24 dev lan0", f"addr add {ROUTER_WAN}/24 dev wan0")
+
+
+class Direct(Router):
+    name = "no router"
+    figures = ("tcp1", "tcp4", "udp64", "rtt_one_cpu", "rtt_idle", "rtt_awake", "connections")
+    server = DIRECT_SERVER
 
 
 class Route(Router):
