@@ -1,7 +1,9 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """R1, R2: REST under traffic: pages, deletion, reload between two packets, refusals that change nothing."""
 import contextlib
 import copy
+
+import jsonschema
 
 import lab as l
 import router as r
@@ -89,6 +91,47 @@ def new_rule(lab):
     lab.masqgate.rest.put("/v1/config", r.configuration())
     check(servers.answers(servers.connect(lab.alice, (l.INTERNET, 7))), "without the rule again")
     transfer.stop()
+
+
+def strict(schema):
+    """The schema, with no member allowed that it does not describe."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    described = {name: strict(part) for name, part in schema.items()}
+    if "properties" in schema:
+        described.setdefault("additionalProperties", False)
+    return described
+
+
+@story("R1: the contract describes every file and every document of the router, and nothing else", needs_masqgate=True)
+def contract(lab):
+    lab.masqgate.start()
+    echo = servers.UdpEcho(lab.server)
+    check(servers.echoed(servers.udp_socket(lab.alice), (l.INTERNET, 7)), "no answer")
+    lab.alice.run("ping", "-c", "1", l.INTERNET)
+    rest, document = lab.masqgate.rest, lab.masqgate.rest.get("/openapi.json")
+    files = {f"/v1/{path.relative_to(lab.masqgate.tree)}" for path in lab.masqgate.tree.rglob("*") if path.is_file()}
+    described = {url for url, methods in document["paths"].items() if "get" in methods and url.startswith("/v1/")}
+    check_equal(files, described - {"/v1/openapi.json"}, "what the tree shows, and the contract")
+    seen = 0
+    for url in sorted(files):
+        media = document["paths"][url]["get"]["responses"]["200"]["content"]
+        if "application/json" in media:
+            schema = {**strict(media["application/json"]["schema"]),
+                      "components": strict(document["components"])}
+            shown = rest.request("GET", url, headers={"Accept": "application/json"})[1]
+            try:
+                jsonschema.validate(shown, schema, jsonschema.Draft202012Validator)
+            except jsonschema.ValidationError as wrong:
+                raise l.Failed(f"{url}: {wrong.message} at {wrong.json_path}") from None
+            seen += 1
+        if "text/plain" in media:
+            shown = rest.request("GET", url, headers={"Accept": "text/plain"})[1]
+            check(isinstance(shown, str) and shown.endswith("\n"), f"{url} is no text: {shown!r}")
+    check(seen >= 9, f"only {seen} documents")
+    check(echo.peers, "the documents had something to show")
 
 
 BAD = [  # what is changed in the document, and what the pointer must name
