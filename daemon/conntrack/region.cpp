@@ -50,8 +50,8 @@ std::array<char, 40> boot_id() {
   return id;
 }
 
-[[noreturn]] void fail(const std::string& path, const char* what) {
-  throw std::system_error(errno, std::generic_category(), std::string{what} + " " + path);
+[[noreturn]] void fail(const std::string& path, const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what + " " + path);
 }
 
 // Why the file cannot be taken over; empty if it can.
@@ -132,7 +132,12 @@ void Region::open_file(const std::string& path) {
   }
   file.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) fail(path, "cannot create");
-  if (::ftruncate(file.get(), static_cast<off_t>(bytes_)) != 0) fail(path, "cannot size");
+  // Reserved as a whole: a file system that gets full later must not end the process (SIGBUS).
+  if (const int problem = ::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes_))) {
+    ::unlink(path.c_str());
+    errno = problem;
+    fail(path, "cannot reserve " + std::to_string(bytes_ >> 20) + " MiB for");
+  }
   map(file.get(), bytes_);
   initialise();
 }
