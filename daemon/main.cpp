@@ -5,6 +5,7 @@
 #include <asio/steady_timer.hpp>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -140,8 +141,16 @@ class Daemon {
   std::unique_ptr<proc::Mount> mount_;
 };
 
+// Whoever starts a service may have blocked signals, and a blocked SIGTERM never stops it.
+void unblock_signals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
 int run(const Arguments& arguments) {
   log::set_level(arguments.level);
+  unblock_signals();
   control::ConfigFile file = control::load(arguments.config);
   if (arguments.check) {
     std::printf("%s is valid\n", arguments.config.c_str());
