@@ -5,6 +5,7 @@ import json
 import random
 import shutil
 import socket
+import subprocess
 
 import lab as l
 import router as r
@@ -150,25 +151,62 @@ def bad_file(lab):
     lab.router.run(lab.masqgate.program, "--config", file, "--check")
 
 
-@story("without permission for /dev/net/tun the daemon says which and what to do", needs_masqgate=True)
-def no_permission(lab):
-    lab.router.run("chmod", "600", "/dev/net/tun", check=False)
+def private_device(lab, path, minor, mode):
+    """Puts a device of the laboratory's own over the machine's: what is allowed there, others keep."""
+    node = lab.directory / path.replace("/", "-")
+    node.unlink(missing_ok=True)
+    subprocess.run(["mknod", "-m", mode, node, "c", "10", str(minor)], check=True)
+    subprocess.run(["mount", "--bind", node, path], check=True)
+
+
+def started_as_nobody(lab, *capabilities):
+    """The daemon as a user with these capabilities only; it must end by itself. Returns what it said."""
     program = lab.directory / "masqgated"  # where everybody may run it
     shutil.copy(lab.masqgate.program, program)
     lab.directory.chmod(0o755)
-    config = r.configuration()
-    config["runtime"] = "/run/nobody"
     file = lab.directory / "nobody.json"
-    file.write_text(json.dumps(config))
+    file.write_text(json.dumps({**r.configuration(), "runtime": "/run/nobody"}))
     l.pathlib.Path("/run/nobody").mkdir(exist_ok=True)
     shutil.chown("/run/nobody", 65534, 65534)
+    caps = ",".join(["-all", *(f"+{name}" for name in capabilities)])
     before = links(lab)
-    done = lab.router.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all",
-                          program, "--config", file, check=False)
+    done = lab.router.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={caps}",
+                          f"--ambient-caps={caps}", f"--bounding-set={caps}", program, "--config", file,
+                          check=False)
     said = done.stdout + done.stderr
-    check(done.returncode > 0, "it started without permission")
-    check("/dev/net/tun" in said or "CAP_NET_ADMIN" in said, f"which and what to do:\n{said}")
+    check(done.returncode > 0, f"it started without permission:\n{said}")
     check_equal(links(lab), before, "interfaces left behind")
+    return said
+
+
+@story("without permission for /dev/net/tun the daemon says which and what to do", needs_masqgate=True)
+def no_tun(lab):
+    private_device(lab, "/dev/net/tun", 200, "600")
+    said = started_as_nobody(lab, "net_admin")
+    check("cannot open /dev/net/tun" in said and "run as root, or give this user access" in said, said)
+    subprocess.run(["umount", "/dev/net/tun"], check=True)
+    private_device(lab, "/dev/net/tun", 200, "666")
+    said = started_as_nobody(lab)
+    check("creating interfaces needs CAP_NET_ADMIN" in said, said)
+    subprocess.run(["umount", "/dev/net/tun"], check=True)
+
+
+@story("without permission for /dev/fuse the daemon says which and what to do", needs_masqgate=True)
+def no_fuse(lab):
+    private_device(lab, "/dev/net/tun", 200, "666")
+    private_device(lab, "/dev/fuse", 229, "600")
+    said = started_as_nobody(lab, "net_admin")
+    check("/dev/fuse" in said, said)
+    subprocess.run(["umount", "/dev/fuse", "/dev/net/tun"], check=True)
+
+
+@story("M4: a runtime folder without room for the connection table is refused", needs_masqgate=True)
+def no_room(lab):
+    lab.masqgate.runtime.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", lab.masqgate.runtime], check=True)
+    check_refusal(lab, r.configuration(), "cannot reserve 48 MiB", "connections.0", "No space left")
+    subprocess.run(["umount", lab.masqgate.runtime], check=True)
+    lab.masqgate.start()
 
 
 @story("R4: after kill -9 a new daemon goes on with the connections of the old one", needs_masqgate=True)
