@@ -51,7 +51,7 @@ struct Half {
 };
 
 struct Connection {
-  enum Flag : std::uint8_t {
+  enum Flag : std::uint16_t {
     kConfirmed = 1,  // in the table
     kSeenReply = 2,
     kAssured = 4,        // worth keeping when the table is full
@@ -71,16 +71,16 @@ struct Connection {
   std::uint32_t mark = 0;
   std::uint32_t handshake_ack = 0;  // TCP: what acknowledges the SYN/ACK
   TcpState tcp_state = TcpState::none;
-  std::uint8_t flags = 0;
+  std::uint8_t reserved = 0;
+  std::uint16_t flags = 0;
   PortIndex ingress = kNoPort;  // of the first packet
   PortIndex egress = kNoPort;   // of the first packet
-  std::uint16_t reserved = 0;
   std::uint64_t reserved_too = 0;
   std::array<Half, 2> halves{};
 
   bool has(Flag flag) const { return (flags & flag) != 0; }
-  void set(Flag flag) { flags = static_cast<std::uint8_t>(flags | flag); }
-  void clear(Flag flag) { flags = static_cast<std::uint8_t>(flags & ~flag); }
+  void set(Flag flag) { flags = static_cast<std::uint16_t>(flags | flag); }
+  void clear(Flag flag) { flags = static_cast<std::uint16_t>(flags & ~flag); }
   Time expires() const { return Time{Duration{expires_ns}}; }
 
   Tuple& tuple(Direction d) { return d == Direction::original ? original : reply; }

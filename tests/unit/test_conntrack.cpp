@@ -393,7 +393,7 @@ TEST_CASE("C-11: a full table gives up who is not assured, or is closing, and no
   const auto add = [&](net::Port port, std::uint8_t flag, TcpState state) {
     Connection* c = table.create(tuple(port), kStart);
     if (c == nullptr) return false;
-    c->flags = static_cast<std::uint8_t>(c->flags | flag);
+    c->flags = static_cast<std::uint16_t>(c->flags | flag);
     c->tcp_state = state;
     return table.confirm(*c, kStart, seconds{100});
   };

@@ -30,10 +30,10 @@ struct Lab final : conntrack::Observer {
 
   // The new connection, confirmed; null where it was refused, and why is in refusal.
   Connection* open(const Tuple& tuple, PortAllocation allocation = PortAllocation::rfc,
-                   std::uint8_t flags = Connection::kSourceNat) {
+                   std::uint16_t flags = Connection::kSourceNat) {
     Connection* c = table.create(tuple, kStart);
     REQUIRE(c != nullptr);
-    c->flags = static_cast<std::uint8_t>(c->flags | flags);
+    c->flags = static_cast<std::uint16_t>(c->flags | flags);
     refusal = mappings.choose(*c, outside, allocation);
     if (!refusal && !table.confirm(*c, kStart, seconds{100})) refusal = DropReason::tuple_clash;
     if (refusal) {
