@@ -21,7 +21,7 @@ class HashIndex {
  public:
   // most: how many entries it must hold. Memory is zero pages until touched.
   explicit HashIndex(std::size_t most)
-      : mask_{std::bit_ceil(most * 2 + 2) - 1},
+      : mask_{std::bit_ceil(most * 2 + (most == 0 ? 1 : 0)) - 1},
         most_{most},
         slots_{static_cast<Slot*>(std::calloc(mask_ + 1, sizeof(Slot)))} {
     if (!slots_) throw std::bad_alloc{};

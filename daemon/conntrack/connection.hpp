@@ -60,6 +60,14 @@ struct Connection {
     kInUse = 32,         // the record is not free
     kLocal = 64,         // begun by the router itself
     kClassicPort = 128,  // the port came from the classic range and counter
+    // How the mapping was made (nat/behaviour.hpp); none of a pair: the choice that is not named.
+    kFilterByAddress = 256,      // strangers with an address that was spoken to may come in
+    kFilterNobody = 512,         // all may
+    kMappedByAddress = 1024,     // another peer address, another outside endpoint
+    kMappedByConnection = 2048,  // another connection, another outside endpoint
+    kShared = 4096,              // others may have the outside endpoint towards other peers
+    kInbound = 8192,             // begun outside: original.destination is the outside endpoint
+    kAdmitted = 16384,           // the destination was found by a mapping
   };
 
   Tuple original;

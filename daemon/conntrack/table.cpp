@@ -19,8 +19,11 @@ Table::Table(Region region, Time now)
 }
 
 std::uint32_t Table::identity_of(const Connection& c) const {
-  constexpr unsigned kFixed =
-      Connection::kSourceNat | Connection::kMapped | Connection::kLocal | Connection::kClassicPort;
+  constexpr unsigned kFixed = Connection::kSourceNat | Connection::kMapped | Connection::kLocal |
+                              Connection::kClassicPort | Connection::kFilterByAddress |
+                              Connection::kFilterNobody | Connection::kMappedByAddress |
+                              Connection::kMappedByConnection | Connection::kShared |
+                              Connection::kInbound | Connection::kAdmitted;
   return c.original.hash(region_.key()) ^ (c.reply.hash(region_.key()) * 31) ^
          (c.serial * 37 + (c.flags & kFixed));
 }

@@ -87,37 +87,6 @@ std::vector<RouteConfig> read_routes(const Value& value, const Config& config, c
   return routes;
 }
 
-NatConfig read_nat_rule(const Value& value, const Names& names) {
-  value.allow({"masquerade", "source", "port_allocation"});
-  NatConfig rule;
-  const Value port = value.at("masquerade");
-  rule.masquerade = firewall::read_port(port, port.text(), names);
-  if (const auto source = value.find("source"))
-    rule.source = firewall::read_prefix(*source, source->text());
-  if (const auto allocation = value.find("port_allocation"))
-    rule.port_allocation = allocation->word(words(kAllocations));
-  return rule;
-}
-
-bool covers(const NatConfig& wide, const NatConfig& narrow) {
-  if (wide.masquerade != narrow.masquerade) return false;
-  return !wide.source || (narrow.source && wide.source->contains(*narrow.source));
-}
-
-std::vector<NatConfig> read_nat(const Value& value, const Names& names) {
-  std::vector<NatConfig> rules;
-  for (const Value& one : value.elements()) {
-    const NatConfig rule = read_nat_rule(one, names);
-    const auto wider =
-        std::ranges::find_if(rules, [&](const NatConfig& other) { return covers(other, rule); });
-    if (wider != rules.end())
-      one.refuse("is never reached, because the first rule that fits counts and rule " +
-                 std::to_string(wider - rules.begin()) + " covers it; reorder or remove it");
-    rules.push_back(rule);
-  }
-  return rules;
-}
-
 struct TimeoutName {
   std::string_view name;
   Duration& (*find)(conntrack::Timeouts&);
@@ -252,7 +221,7 @@ Config read_document(const Value& document, const std::string& runtime) {
   const Names names = port_names(config);
   if (const auto routes = document.find("routes"))
     config.routes = read_routes(*routes, config, names);
-  if (const auto nat = document.find("nat")) config.nat = read_nat(*nat, names);
+  if (const auto nat = document.find("nat")) config.nat = read_nat(*nat, config);
   if (const auto firewall = document.find("firewall"))
     config.firewall =
         std::make_shared<const firewall::Ruleset>(firewall::from_json(*firewall, names));
@@ -319,17 +288,6 @@ std::vector<std::string> port_names(const Config& config) {
   Names names;
   for (const PortConfig& port : config.ports) names.push_back(port.name);
   return names;
-}
-
-std::vector<nat::MasqueradeRule> masquerade_rules(const Config& config) {
-  std::vector<nat::MasqueradeRule> rules;
-  for (const NatConfig& rule : config.nat) {
-    std::vector<net::Prefix> sources{{net::IpAddress::v4(0), 0}, {net::IpAddress{}, 0}};
-    if (rule.source) sources = {*rule.source};
-    for (const net::Prefix& source : sources)
-      rules.push_back({rule.masquerade, source, rule.port_allocation});
-  }
-  return rules;
 }
 
 conntrack::Timeouts timeouts_of(const ConntrackConfig& config) {

@@ -22,7 +22,7 @@
 
 #include "daemon/conntrack/timeouts.hpp"
 #include "daemon/firewall/ruleset.hpp"
-#include "daemon/nat/mappings.hpp"
+#include "daemon/nat/rules.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
@@ -63,10 +63,17 @@ struct RouteConfig {
   std::optional<std::uint32_t> table;  // otherwise main
 };
 
+// A rule of "nat"; nat/rules.hpp says what the parts mean.
 struct NatConfig {
-  PortIndex masquerade = kNoPort;     // what leaves here
-  std::optional<net::Prefix> source;  // otherwise everything, of both families
-  nat::PortAllocation port_allocation = nat::PortAllocation::rfc;
+  enum class Kind : std::uint8_t { masquerade, snat, netmap, exclude, dnat, redirect };
+  Kind kind = Kind::masquerade;
+  PortIndex port =
+      kNoPort;  // where it leaves; dnat: whose address is asked for; redirect: comes in
+  nat::Selector selector;
+  std::vector<nat::AddressRange> to;  // snat: the pool; dnat: one range
+  net::Prefix network;                // netmap: outside
+  net::PortRange ports{0, 0};         // 0 to 0: not given
+  nat::Behaviour behaviour;           // of masquerade, snat, netmap
 };
 
 struct ConntrackConfig {
@@ -121,7 +128,7 @@ ConfigFile load(const std::string& path, const std::string& runtime = default_ru
 
 // What parts of the router are given.
 std::vector<std::string> port_names(const Config& config);  // by PortIndex
-std::vector<nat::MasqueradeRule> masquerade_rules(const Config& config);
+nat::Rules nat_rules(const Config& config);
 conntrack::Timeouts timeouts_of(const ConntrackConfig& config);
 
 }  // namespace masqgate::control

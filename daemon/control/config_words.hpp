@@ -17,9 +17,6 @@ inline constexpr std::array<std::pair<std::string_view, Attachment>, 4> kAttachm
      {"tap", Attachment::tap},
      {"tun", Attachment::tun}}};
 
-inline constexpr std::array<std::pair<std::string_view, nat::PortAllocation>, 2> kAllocations{
-    {{"rfc", nat::PortAllocation::rfc}, {"classic", nat::PortAllocation::classic}}};
-
 inline constexpr std::array<std::pair<std::string_view, conntrack::Profile>, 2> kProfiles{
     {{"linux", conntrack::Profile::linux_24}, {"classic-2.2", conntrack::Profile::classic_22}}};
 
@@ -30,6 +27,10 @@ json::Words<Meaning> words(const std::array<std::pair<std::string_view, Meaning>
 
 // The names of "timeouts".
 std::span<const std::string_view> timeout_names();
+
+// The section "nat": config_nat.cpp. The ports of config are read already.
+std::vector<NatConfig> read_nat(const json::Value& value, const Config& config);
+state::Json write_nat_rule(const NatConfig& rule, const Config& config);
 
 // The section "ports": config_ports.cpp.
 std::vector<PortConfig> read_ports(const json::Value& ports);

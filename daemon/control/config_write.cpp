@@ -34,14 +34,6 @@ Json write_route(const RouteConfig& route, const Config& config) {
   return out;
 }
 
-Json write_nat_rule(const NatConfig& rule, const Config& config) {
-  Json out = Json::object();
-  out["masquerade"] = config.ports[rule.masquerade].name;
-  if (rule.source) out["source"] = rule.source->text();
-  out["port_allocation"] = json::word_of(words(kAllocations), rule.port_allocation);
-  return out;
-}
-
 Json write_conntrack(const ConntrackConfig& conntrack) {
   Json out = Json::object();
   out["max"] = conntrack.max;

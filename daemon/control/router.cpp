@@ -182,7 +182,7 @@ void Router::publish_policy() {
   policy->ruleset = config_.firewall;
   policy->routes = kernel_->view().routes;
   policy->ports = kernel_->view().ports;
-  policy->masquerade = masquerade_rules(config_);
+  policy->nat = nat_rules(config_);
   policy->timeouts = timeouts_of(config_.conntrack);
   policy->forwarding = forwarding_;
   shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](

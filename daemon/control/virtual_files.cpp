@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "daemon/conntrack/tcp_state.hpp"
+#include "daemon/nat/mappings.hpp"
 #include "daemon/wire/icmp.hpp"
 
 namespace masqgate::control {
@@ -52,17 +53,24 @@ std::string masq_name(net::Protocol protocol) {
 }
 
 unsigned masq_bucket(const Connection& c) {
-  const Tuple& reply = c.reply;
-  return (net::number(reply.protocol) ^ reply.destination_address.v4_number() ^
-          reply.destination_port) &
-         0xffu;
+  const net::Endpoint outside = nat::outside_of(c);
+  return (net::number(c.reply.protocol) ^ outside.address.v4_number() ^ outside.port) & 0xffu;
+}
+
+// Inside endpoint and peer, as the masquerade files write them.
+std::string masq_ends(const Connection& c) {
+  const net::Endpoint inside = nat::inside_of(c), peer = nat::peer_of(c);
+  return print("%08" PRIX32 ":%04X %08" PRIX32 ":%04X", inside.address.v4_number(),
+               unsigned{inside.port}, peer.address.v4_number(), unsigned{peer.port});
 }
 
 // Masqueraded IPv4 connections in the order of the kernel's table: 256 buckets, newest first.
 std::vector<const Connection*> masqueraded(Connections connections) {
   std::vector<const Connection*> rows;
   for (const Connection& c : connections)
-    if (c.has(Connection::kSourceNat) && c.original.source_address.is_v4()) rows.push_back(&c);
+    if ((c.has(Connection::kSourceNat) || c.has(Connection::kInbound)) &&
+        c.original.source_address.is_v4())
+      rows.push_back(&c);
   std::ranges::stable_sort(rows, [](const Connection* a, const Connection* b) {
     const unsigned bucket_a = masq_bucket(*a), bucket_b = masq_bucket(*b);
     return bucket_a != bucket_b ? bucket_a < bucket_b : a->created_ns > b->created_ns;
@@ -144,12 +152,9 @@ std::string ip_masquerade(Connections connections, FreePorts free, Time now) {
   std::string text = record("Prc FromIP   FPrt ToIP     TPrt Masq Init-seq  Delta PDelta Expires " +
                             free_text(free));
   for (const Connection* c : masqueraded(connections))
-    text += record(print("%s %08" PRIX32 ":%04X %08" PRIX32 ":%04X %04X %08X %6d %6d %7lld",
-                         masq_name(c->original.protocol).c_str(),
-                         c->original.source_address.v4_number(), unsigned{c->original.source_port},
-                         c->original.destination_address.v4_number(),
-                         unsigned{c->original.destination_port},
-                         unsigned{c->reply.destination_port}, 0u, 0, 0, remaining(*c, now, 100)));
+    text += record(print("%s %s %04X %08X %6d %6d %7lld", masq_name(c->original.protocol).c_str(),
+                         masq_ends(*c).c_str(), unsigned{nat::outside_of(*c).port}, 0u, 0, 0,
+                         remaining(*c, now, 100)));
   return text;
 }
 
@@ -159,13 +164,11 @@ std::string ip_masq(net::Protocol protocol, Connections connections, FreePorts f
              free_text(free));
   for (const Connection* c : masqueraded(connections)) {
     if (c->original.protocol != protocol) continue;
-    text += record(print(
-        "%-4s %08" PRIX32 ":%04X %08" PRIX32 ":%04X %08" PRIX32 ":%04X %-12s %3X %4d %3d %7lld",
-        masq_name(protocol).c_str(), c->original.source_address.v4_number(),
-        unsigned{c->original.source_port}, c->original.destination_address.v4_number(),
-        unsigned{c->original.destination_port}, c->reply.destination_address.v4_number(),
-        unsigned{c->reply.destination_port}, masq_state(*c).c_str(), masq_flags(*c), 1, 0,
-        remaining(*c, now, 1)));
+    const net::Endpoint outside = nat::outside_of(*c);
+    text += record(print("%-4s %s %08" PRIX32 ":%04X %-12s %3X %4d %3d %7lld",
+                         masq_name(protocol).c_str(), masq_ends(*c).c_str(),
+                         outside.address.v4_number(), unsigned{outside.port},
+                         masq_state(*c).c_str(), masq_flags(*c), 1, 0, remaining(*c, now, 1)));
   }
   return text;
 }

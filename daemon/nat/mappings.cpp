@@ -1,5 +1,7 @@
 #include "daemon/nat/mappings.hpp"
 
+#include <algorithm>
+
 namespace masqgate::nat {
 namespace {
 
@@ -8,15 +10,12 @@ using conntrack::Connection;
 // How many random ports are tried before "no free ports": at 99 % fill one in 2^14 tries fails.
 constexpr int kProbes = 1024;
 
-net::Endpoint outside_of(const Connection& c) {
-  return c.reply.destination();
+void add(SipHash& hash, net::IpAddress address) {
+  hash.add(address.high()).add(address.low());
 }
-net::Endpoint inside_of(const Connection& c) {
-  return c.original.source();
-}
-
 void add(SipHash& hash, net::Endpoint endpoint) {
-  hash.add(endpoint.address.high()).add(endpoint.address.low()).add(endpoint.port);
+  add(hash, endpoint.address);
+  hash.add(endpoint.port);
 }
 
 // The class that a changed port stays in (U-04); identifiers of ICMP queries have none.
@@ -27,13 +26,42 @@ net::PortRange class_of(const Tuple& tuple) {
   return {1024, 65535};
 }
 
+constexpr bool is_given(net::PortRange range) {
+  return range.last != 0;
+}
+
+void remember(Connection& c, const Behaviour& behaviour) {
+  c.set(Connection::kMapped);
+  if (behaviour.mapping == Scope::address) c.set(Connection::kMappedByAddress);
+  if (behaviour.mapping == Scope::connection) c.set(Connection::kMappedByConnection);
+  if (behaviour.filtering == Scope::address) c.set(Connection::kFilterByAddress);
+  if (behaviour.filtering == Scope::endpoint) c.set(Connection::kFilterNobody);
+  if (behaviour.overload) c.set(Connection::kShared);
+}
+
+// Of connections in one ring these are the same.
+constexpr std::uint16_t kOfMapping =
+    Connection::kMapped | Connection::kMappedByAddress | Connection::kMappedByConnection |
+    Connection::kFilterByAddress | Connection::kFilterNobody | Connection::kShared;
+
 }  // namespace
+
+net::Endpoint outside_of(const Connection& c) {
+  return c.has(Connection::kInbound) ? c.original.destination() : c.reply.destination();
+}
+net::Endpoint inside_of(const Connection& c) {
+  return c.has(Connection::kInbound) ? c.reply.source() : c.original.source();
+}
+net::Endpoint peer_of(const Connection& c) {
+  return c.has(Connection::kInbound) ? c.original.source() : c.original.destination();
+}
 
 Mappings::Mappings(conntrack::Table& table, Random random)
     : table_{table},
       random_{random},
       outside_{table.capacity()},
       inside_{table.capacity()},
+      peers_{table.capacity()},
       links_{std::make_unique_for_overwrite<Links[]>(table.capacity())} {
   for (std::uint32_t i = 0; table.region().adopted() && i < table.capacity(); ++i)
     if (table.at(i).has(Connection::kConfirmed)) hold(table.at(i));
@@ -45,15 +73,21 @@ std::uint32_t Mappings::hash_outside(net::Protocol protocol, net::Endpoint outsi
   return static_cast<std::uint32_t>(hash.add(net::number(protocol)).finish());
 }
 
-std::uint32_t Mappings::hash_inside(net::Protocol protocol, net::Endpoint inside,
-                                    net::IpAddress outside) const {
+std::uint32_t Mappings::hash_inside(const Connection& c) const {
   SipHash hash{table_.key()};
-  add(hash, inside);
-  hash.add(outside.high()).add(outside.low()).add(net::number(protocol));
-  return static_cast<std::uint32_t>(hash.finish());
+  add(hash, inside_of(c));
+  if (c.has(Connection::kMappedByAddress)) add(hash, peer_of(c).address);
+  return static_cast<std::uint32_t>(hash.add(net::number(c.original.protocol)).finish());
 }
 
-// Classic mappings may share an endpoint, so every one there is asked.
+std::uint32_t Mappings::hash_peer(const Connection& c) const {
+  SipHash hash{table_.key()};
+  add(hash, outside_of(c));
+  add(hash, peer_of(c).address);
+  return static_cast<std::uint32_t>(hash.add(net::number(c.original.protocol)).finish());
+}
+
+// Shared endpoints have several holders, so every one there is asked.
 template <typename Objects>
 bool Mappings::is_held(const Connection& connection, net::Endpoint outside,
                        Objects&& objects) const {
@@ -65,21 +99,42 @@ bool Mappings::is_held(const Connection& connection, net::Endpoint outside,
   return holder.has_value();
 }
 
-std::optional<std::uint32_t> Mappings::mapped(const Connection& connection,
-                                              net::IpAddress outside) const {
-  const net::Endpoint inside = inside_of(connection);
-  const net::Protocol protocol = connection.original.protocol;
-  return inside_.find(hash_inside(protocol, inside, outside), [&](std::uint32_t record) {
+// Where the inside endpoint stands already, as far as the connection's mapping scope goes.
+std::optional<net::Endpoint> Mappings::mapped(const Connection& wanted,
+                                              const Outside& outside) const {
+  if (wanted.has(Connection::kMappedByConnection)) return std::nullopt;
+  const auto is_same = [&](std::uint32_t record) {
     const Connection& c = table_.at(record);
-    return c.original.protocol == protocol && inside_of(c) == inside &&
-           outside_of(c).address == outside && !c.has(Connection::kClassicPort);
-  });
+    const net::Endpoint there = outside_of(c);
+    return c.original.protocol == wanted.original.protocol && inside_of(c) == inside_of(wanted) &&
+           (c.flags & kOfMapping) == (wanted.flags & kOfMapping) &&
+           (!wanted.has(Connection::kMappedByAddress) ||
+            peer_of(c).address == peer_of(wanted).address) &&
+           std::ranges::any_of(outside.addresses, [&](const AddressRange& range) {
+             return range.contains(there.address);
+           });
+  };
+  const auto record = inside_.find(hash_inside(wanted), is_same);
+  return record ? std::optional{outside_of(table_.at(*record))} : std::nullopt;
 }
 
-// Tries the endpoint; on success it stands in connection.reply.
-bool Mappings::fits(Connection& c, net::Endpoint outside, bool may_share) const {
-  const auto is_another = [&](const Connection& other) { return inside_of(other) != inside_of(c); };
-  if (!may_share && is_held(c, outside, is_another)) return false;
+// Tries an endpoint for a new mapping; on success it stands in connection.reply.
+bool Mappings::fits(Connection& c, net::Endpoint outside, const Rules* rules) const {
+  const bool may_share = c.has(Connection::kShared);
+  const bool may_rejoin =
+      !c.has(Connection::kMappedByAddress) && !c.has(Connection::kMappedByConnection);
+  const net::Endpoint inside = inside_of(c);
+  const auto objects = [&](const Connection& other) {
+    return !(may_share && other.has(Connection::kShared)) &&
+           !(may_rejoin && inside_of(other) == inside);
+  };
+  if (is_held(c, outside, objects)) return false;
+  if (rules != nullptr && rules->is_forwarded(c.original.protocol, outside)) return false;
+  return take(c, outside);
+}
+
+// False if the peer's answers would be another connection's.
+bool Mappings::take(Connection& c, net::Endpoint outside) const {
   Tuple reply = c.reply;
   reply.destination_address = outside.address;
   reply.destination_port = outside.port;
@@ -88,48 +143,132 @@ bool Mappings::fits(Connection& c, net::Endpoint outside, bool may_share) const 
   return true;
 }
 
-std::optional<DropReason> Mappings::choose(Connection& c, net::IpAddress outside,
-                                           PortAllocation allocation) {
-  if (!c.original.has_ports() && !c.original.is_icmp())
-    return fits(c, {outside, 0}, true) ? std::nullopt : std::optional{DropReason::tuple_clash};
-  c.set(Connection::kMapped);
-  return allocation == PortAllocation::classic ? choose_classic(c, outside)
-                                               : choose_rfc(c, outside);
+// A host has one address, a socket has one, or each connection any.
+net::IpAddress Mappings::pick_address(const Connection& c, const Outside& outside,
+                                      const Behaviour& behaviour) {
+  std::uint64_t count = 0;
+  for (const AddressRange& range : outside.addresses) count += range.size();
+  if (count == 1) return outside.addresses.front().first;
+  SipHash hash{table_.key()};
+  add(hash, inside_of(c).address);
+  if (!behaviour.paired) hash.add(inside_of(c).port);
+  const bool at_random = !behaviour.paired && behaviour.mapping == Scope::connection;
+  std::uint64_t index = (at_random ? random_.next() : hash.finish()) % count;
+  for (const AddressRange& range : outside.addresses) {
+    if (index < range.size()) return range.at(index);
+    index -= range.size();
+  }
+  return outside.addresses.front().first;
 }
 
-std::optional<DropReason> Mappings::choose_rfc(Connection& c, net::IpAddress outside) {
-  if (const auto record = mapped(c, outside))
-    return fits(c, outside_of(table_.at(*record)), false) ? std::nullopt
-                                                          : std::optional{DropReason::tuple_clash};
+std::optional<DropReason> Mappings::choose(Connection& c, const Outside& outside,
+                                           const Behaviour& behaviour) {
+  if (!c.original.has_ports() && !c.original.is_icmp()) {
+    c.set(Connection::kShared);
+    const net::Endpoint bare{pick_address(c, outside, behaviour), 0};
+    return take(c, bare) ? std::nullopt : std::optional{DropReason::tuple_clash};
+  }
+  remember(c, behaviour);
+  if (const auto endpoint = mapped(c, outside))
+    if (take(c, *endpoint)) return std::nullopt;
+  return choose_port(c, pick_address(c, outside, behaviour), outside, behaviour);
+}
+
+std::optional<DropReason> Mappings::choose_port(Connection& c, net::IpAddress address,
+                                                const Outside& outside,
+                                                const Behaviour& behaviour) {
+  if (behaviour.ports == PortChoice::classic) return choose_classic(c, address, outside);
+  const net::PortRange range = is_given(outside.ports) ? outside.ports : class_of(c.original);
+  if (behaviour.ports == PortChoice::contiguous)
+    return choose_contiguous(c, address, range, outside);
   const net::Port wanted = c.original.source_port;
-  if (fits(c, {outside, wanted}, false)) return std::nullopt;
-  const net::PortRange range = class_of(c.original);
-  const std::uint32_t pairs = (range.last - range.first + 1u) / 2;
+  const bool is_allowed = !is_given(outside.ports) || range.contains(wanted);
+  if (behaviour.ports == PortChoice::preserve && is_allowed &&
+      fits(c, {address, wanted}, outside.rules))
+    return std::nullopt;
+  return choose_random(c, address, range, outside, behaviour.parity);
+}
+
+std::optional<DropReason> Mappings::choose_random(Connection& c, net::IpAddress address,
+                                                  net::PortRange range, const Outside& outside,
+                                                  bool parity) {
+  // Of all ports, or of those with the inside port's parity: first, first + step, …
+  const std::uint32_t step = parity ? 2 : 1;
+  const std::uint32_t first =
+      range.first + (parity ? (range.first ^ c.original.source_port) & 1 : 0);
+  if (first > range.last) return DropReason::no_free_ports;
+  const std::uint32_t count = (range.last - first) / step + 1;
   for (int i = 0; i < kProbes; ++i) {
-    // Even and odd ports come in pairs from the first even one on: parity is kept (U-05).
-    const std::uint32_t even = (range.first + 1u) & ~1u;
-    const std::uint32_t port = even + 2 * random_.below(pairs) + (wanted & 1u);
-    if (port <= range.last && fits(c, {outside, static_cast<net::Port>(port)}, false))
-      return std::nullopt;
+    const auto port = static_cast<net::Port>(first + step * random_.below(count));
+    if (fits(c, {address, port}, outside.rules)) return std::nullopt;
   }
   return DropReason::no_free_ports;
 }
 
-std::optional<DropReason> Mappings::choose_classic(Connection& c, net::IpAddress outside) {
+std::optional<DropReason> Mappings::choose_contiguous(Connection& c, net::IpAddress address,
+                                                      net::PortRange range,
+                                                      const Outside& outside) {
+  for (std::uint32_t port = range.first; port <= range.last; ++port)
+    if (fits(c, {address, static_cast<net::Port>(port)}, outside.rules)) return std::nullopt;
+  return DropReason::no_free_ports;
+}
+
+std::optional<DropReason> Mappings::choose_classic(Connection& c, net::IpAddress address,
+                                                   const Outside& outside) {
   const std::size_t* used = classic_count(c.original.protocol);
   if (used != nullptr && *used >= kClassicMost) return DropReason::no_free_ports;
   c.set(Connection::kClassicPort);
   for (int i = 0; i < kClassicEnd - kClassicFirst; ++i) {
-    const net::Endpoint candidate{outside, classic_next_};
+    const net::Endpoint candidate{address, classic_next_};
     classic_next_ =
         classic_next_ + 1 < kClassicEnd ? static_cast<net::Port>(classic_next_ + 1) : kClassicFirst;
-    // Classic ports are shared among themselves, never with the router or an rfc mapping.
-    const auto is_alone = [](const Connection& other) {
-      return !other.has(Connection::kClassicPort);
-    };
-    if (!is_held(c, candidate, is_alone) && fits(c, candidate, true)) return std::nullopt;
+    if (fits(c, candidate, outside.rules)) return std::nullopt;
   }
   return DropReason::no_free_ports;
+}
+
+bool Mappings::has_spoken_to(const Connection& holder, net::IpAddress peer) const {
+  Connection wanted = holder;  // any connection of the same mapping with this peer
+  (wanted.has(Connection::kInbound) ? wanted.original.source_address
+                                    : wanted.original.destination_address) = peer;
+  const auto is_same = [&](std::uint32_t record) {
+    const Connection& c = table_.at(record);
+    return c.original.protocol == wanted.original.protocol && outside_of(c) == outside_of(wanted) &&
+           inside_of(c) == inside_of(wanted) && peer_of(c).address == peer;
+  };
+  return peers_.find(hash_peer(wanted), is_same).has_value();
+}
+
+bool Mappings::lets_in(const Connection& holder, net::IpAddress peer) const {
+  if (holder.has(Connection::kFilterNobody)) return true;
+  return holder.has(Connection::kFilterByAddress) && has_spoken_to(holder, peer);
+}
+
+bool Mappings::admit(Connection& c, bool from_inside) const {
+  if (!c.original.has_ports()) return false;
+  const net::Protocol protocol = c.original.protocol;
+  const net::Endpoint outside = c.original.destination();
+  const net::IpAddress peer = c.original.source_address;
+  const auto opens = [&](std::uint32_t record) {
+    const Connection& holder = table_.at(record);
+    return holder.original.protocol == protocol && outside_of(holder) == outside &&
+           !holder.has(Connection::kLocal) && (from_inside || lets_in(holder, peer));
+  };
+  const auto record = outside_.find(hash_outside(protocol, outside), opens);
+  if (!record) return false;
+  const net::Endpoint inside = inside_of(table_.at(*record));
+  Tuple reply = c.reply;
+  reply.source_address = inside.address;
+  reply.source_port = inside.port;
+  if (!table_.is_free(reply)) return false;
+  c.reply = reply;
+  c.set(Connection::kAdmitted);
+  // An insider's own source will be translated: it holds that mapping then, not this one.
+  if (!from_inside) {
+    c.flags = static_cast<std::uint16_t>(c.flags | (table_.at(*record).flags & kOfMapping));
+    c.set(Connection::kInbound);
+  }
+  return true;
 }
 
 std::size_t* Mappings::classic_count(net::Protocol protocol) {
@@ -159,18 +298,18 @@ std::optional<std::uint32_t> Mappings::ring_of(const Connection& wanted) const {
   });
 }
 
+// Where each connection has a mapping of its own nobody looks for one by its inside endpoint.
 void Mappings::insert(std::uint32_t record) {
   const Connection& c = table_.at(record);
-  const net::Protocol protocol = c.original.protocol;
-  outside_.insert(hash_outside(protocol, outside_of(c)), record);
-  inside_.insert(hash_inside(protocol, inside_of(c), outside_of(c).address), record);
+  outside_.insert(hash_outside(c.original.protocol, outside_of(c)), record);
+  if (!c.has(Connection::kMappedByConnection)) inside_.insert(hash_inside(c), record);
 }
 
 bool Mappings::erase(std::uint32_t record) {
   const Connection& c = table_.at(record);
-  const net::Protocol protocol = c.original.protocol;
-  return outside_.erase(hash_outside(protocol, outside_of(c)), record) &&
-         inside_.erase(hash_inside(protocol, inside_of(c), outside_of(c).address), record);
+  if (!outside_.erase(hash_outside(c.original.protocol, outside_of(c)), record)) return false;
+  if (!c.has(Connection::kMappedByConnection)) inside_.erase(hash_inside(c), record);
+  return true;
 }
 
 void Mappings::hold(const Connection& c) {
@@ -178,6 +317,7 @@ void Mappings::hold(const Connection& c) {
   if (c.has(Connection::kClassicPort))
     if (std::size_t* used = classic_count(c.original.protocol)) ++*used;
   const std::uint32_t record = table_.index_of(c);
+  if (c.has(Connection::kFilterByAddress)) peers_.insert(hash_peer(c), record);
   const auto ring = ring_of(c);
   if (!ring) {
     links_[record] = {record, record};
@@ -193,6 +333,7 @@ void Mappings::release(const Connection& c) {
   if (c.has(Connection::kClassicPort))
     if (std::size_t* used = classic_count(c.original.protocol)) --*used;
   const std::uint32_t record = table_.index_of(c);
+  if (c.has(Connection::kFilterByAddress)) peers_.erase(hash_peer(c), record);
   const Links links = links_[record];
   links_[links.previous].next = links.next;
   links_[links.next].previous = links.previous;

@@ -1,14 +1,10 @@
-// Which inside endpoint stands behind which outside endpoint, and how a new one is chosen.
+// Which inside endpoint stands behind which outside endpoint, how a new one is chosen, and who may
+// come in by it.
 //
-// A mapping is the ring of connections that share both endpoints; both indices know one of them. So
-// a mapping costs no record of its own, lives as long as its last connection, and is found again
-// after a restart by looking at the connections. Two ways to choose a port:
-//
-//   rfc      RFC 4787, 5382, 5508: one outside endpoint per inside endpoint whatever the peer
-//            (U-01), never shared by two (U-03, T-10); the port is kept if it is free, else random
-//            (RFC 6056) in the same class (U-04) and with the same parity (U-05).
-//   classic  Linux 2.2 (history 2.1): 61000 to 65095 by one counter for all protocols; a port
-//            serves again where the peer differs; at most 40,960 entries per protocol.
+// A mapping is the ring of connections that share both endpoints; indices know one of them. So a
+// mapping costs no record of its own, lives as long as its last connection, and is found again
+// after a restart by looking at the connections. Each connection remembers the scopes that it was
+// made with (Connection::kMapped… and kFilter…), so that a reload never changes a mapping (U-13).
 //
 // The router's own connections hold their endpoints too (M9): no masqueraded port ever equals one.
 
@@ -17,22 +13,25 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "daemon/base/hash_index.hpp"
 #include "daemon/base/random.hpp"
 #include "daemon/conntrack/table.hpp"
-#include "daemon/net/prefix.hpp"
+#include "daemon/nat/rules.hpp"
 
 namespace masqgate::nat {
 
-enum class PortAllocation : std::uint8_t { rfc, classic };
+// The two ends of a translated connection as the outside and the inside see them, and the peer.
+net::Endpoint outside_of(const conntrack::Connection& connection);
+net::Endpoint inside_of(const conntrack::Connection& connection);
+net::Endpoint peer_of(const conntrack::Connection& connection);
 
-// Masquerade what leaves through this port and comes from this network; the first rule that fits
-// counts.
-struct MasqueradeRule {
-  PortIndex egress = kNoPort;
-  net::Prefix source;
-  PortAllocation allocation = PortAllocation::rfc;
+// Where a connection may appear outside.
+struct Outside {
+  std::span<const AddressRange> addresses;
+  net::PortRange ports{0, 0};    // 0 to 0: the class of the inside port
+  const Rules* rules = nullptr;  // whose forwards keep their ports
 };
 
 class Mappings {
@@ -43,10 +42,15 @@ class Mappings {
   // Counts adopted connections of the table in.
   Mappings(conntrack::Table& table, Random random);
 
-  // Chooses the outside endpoint of a new connection for this outside address and writes it into
-  // connection.reply. Says why if there is none.
-  std::optional<DropReason> choose(conntrack::Connection& connection, net::IpAddress outside,
-                                   PortAllocation allocation);
+  // Chooses the outside endpoint of a new connection and writes it into connection.reply. Says why
+  // if there is none.
+  std::optional<DropReason> choose(conntrack::Connection& connection, const Outside& outside,
+                                   const Behaviour& behaviour);
+
+  // A new connection from a stranger to an outside endpoint: if a mapping is there and its filter
+  // lets this peer in (an insider always: filters are against the outside), the inside endpoint
+  // becomes connection.reply's source.
+  bool admit(conntrack::Connection& connection, bool from_inside) const;
 
   // The connection entered the table, or left it.
   void hold(const conntrack::Connection& connection);
@@ -63,23 +67,36 @@ class Mappings {
   };
 
   std::uint32_t hash_outside(net::Protocol protocol, net::Endpoint outside) const;
-  std::uint32_t hash_inside(net::Protocol protocol, net::Endpoint inside,
-                            net::IpAddress outside) const;
+  std::uint32_t hash_inside(const Connection& connection) const;
+  std::uint32_t hash_peer(const Connection& connection) const;
   void insert(std::uint32_t record);
   bool erase(std::uint32_t record);
   template <typename Objects>
   bool is_held(const Connection& connection, net::Endpoint outside, Objects&& objects) const;
-  std::optional<std::uint32_t> mapped(const Connection& connection, net::IpAddress outside) const;
+  std::optional<net::Endpoint> mapped(const Connection& connection, const Outside& outside) const;
   std::optional<std::uint32_t> ring_of(const Connection& connection) const;
-  bool fits(Connection& connection, net::Endpoint outside, bool may_share) const;
-  std::optional<DropReason> choose_rfc(Connection& connection, net::IpAddress outside);
-  std::optional<DropReason> choose_classic(Connection& connection, net::IpAddress outside);
+  bool has_spoken_to(const Connection& holder, net::IpAddress peer) const;
+  bool lets_in(const Connection& holder, net::IpAddress peer) const;
+  bool fits(Connection& connection, net::Endpoint outside, const Rules* rules) const;
+  bool take(Connection& connection, net::Endpoint outside) const;
+  net::IpAddress pick_address(const Connection& connection, const Outside& outside,
+                              const Behaviour& behaviour);
+  std::optional<DropReason> choose_port(Connection& connection, net::IpAddress address,
+                                        const Outside& outside, const Behaviour& behaviour);
+  std::optional<DropReason> choose_random(Connection& connection, net::IpAddress address,
+                                          net::PortRange range, const Outside& outside,
+                                          bool parity);
+  std::optional<DropReason> choose_contiguous(Connection& connection, net::IpAddress address,
+                                              net::PortRange range, const Outside& outside);
+  std::optional<DropReason> choose_classic(Connection& connection, net::IpAddress address,
+                                           const Outside& outside);
   std::size_t* classic_count(net::Protocol protocol);
 
   conntrack::Table& table_;
   Random random_;
-  HashIndex outside_;
-  HashIndex inside_;
+  HashIndex outside_;  // one connection of each ring, by protocol and outside endpoint
+  HashIndex inside_;   // the same by inside endpoint, and the peer's address where that counts
+  HashIndex peers_;    // every connection whose mapping filters by address, by endpoint and peer
   std::unique_ptr<Links[]> links_;
   net::Port classic_next_ = kClassicFirst;
   std::array<std::size_t, 3> classic_used_{};  // udp, tcp, icmp, as the file's header counts them

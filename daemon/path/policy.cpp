@@ -18,11 +18,48 @@ std::optional<net::IpAddress> PortInfo::source_towards(net::IpAddress other) con
   return fallback;
 }
 
-const nat::MasqueradeRule* Policy::masquerade_for(PortIndex egress, net::IpAddress source) const {
-  if (masquerade.empty() || egress >= ports.size() || ports[egress].owns(source)) return nullptr;
-  for (const nat::MasqueradeRule& rule : masquerade)
-    if (rule.egress == egress && rule.source.contains(source)) return &rule;
+namespace {
+
+bool gives(const nat::SourceRule& rule, net::IpAddress address, const PortInfo& egress) {
+  using Kind = nat::SourceRule::Kind;
+  switch (rule.kind) {
+    case Kind::masquerade:
+      return egress.owns(address);
+    case Kind::pool:
+      return std::ranges::any_of(rule.pool, [&](const auto& r) { return r.contains(address); });
+    case Kind::network:
+      return rule.network.contains(address);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+PortIndex Policy::owner_of(net::IpAddress address) const {
+  for (std::size_t i = 0; i < ports.size(); ++i)
+    if (ports[i].owns(address)) return static_cast<PortIndex>(i);
+  return kNoPort;
+}
+
+const nat::SourceRule* Policy::source_rule_for(PortIndex egress, const Tuple& tuple) const {
+  if (nat.source.empty() || egress >= ports.size() || ports[egress].owns(tuple.source_address))
+    return nullptr;
+  return nat.source_for(egress, tuple);
+}
+
+const nat::SourceRule* Policy::hairpin_rule_for(PortIndex ingress, const Tuple& tuple) const {
+  for (const nat::SourceRule& rule : nat.source)
+    if (rule.egress != ingress && rule.egress < ports.size() && rule.selector.fits(tuple) &&
+        gives(rule, tuple.destination_address, ports[rule.egress]))
+      return &rule;
   return nullptr;
+}
+
+bool Policy::shows_inside(PortIndex egress, const Tuple& tuple) const {
+  const nat::SourceRule* rule = source_rule_for(egress, tuple);
+  return rule != nullptr && rule->kind != nat::SourceRule::Kind::none &&
+         !gives(*rule, tuple.source_address, ports[egress]);
 }
 
 }  // namespace masqgate::path

@@ -12,7 +12,7 @@
 
 #include "daemon/conntrack/timeouts.hpp"
 #include "daemon/firewall/ruleset.hpp"
-#include "daemon/nat/mappings.hpp"
+#include "daemon/nat/rules.hpp"
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/route/table.hpp"
@@ -38,12 +38,19 @@ struct Policy {
   std::shared_ptr<const firewall::Ruleset> ruleset = std::make_shared<firewall::Ruleset>();
   std::shared_ptr<const route::Table> routes = std::make_shared<route::Table>();
   std::vector<PortInfo> ports;
-  std::vector<nat::MasqueradeRule> masquerade;
+  nat::Rules nat;
   conntrack::Timeouts timeouts = conntrack::Timeouts::of(conntrack::Profile::linux_24);
   bool forwarding = true;
 
-  // The rule for what leaves through this port from this source; null if it goes as it is.
-  const nat::MasqueradeRule* masquerade_for(PortIndex egress, net::IpAddress source) const;
+  // The port that has this address; kNoPort if none has.
+  PortIndex owner_of(net::IpAddress address) const;
+  // The rule for what leaves through this port; null if it goes as it is.
+  const nat::SourceRule* source_rule_for(PortIndex egress, const Tuple& tuple) const;
+  // The rule behind which this sender stands outside, if its packet asks for an address there
+  // although both ends are inside; null if it does not.
+  const nat::SourceRule* hairpin_rule_for(PortIndex ingress, const Tuple& tuple) const;
+  // Whether a packet that leaves by this port shows an address that a rule should have hidden.
+  bool shows_inside(PortIndex egress, const Tuple& tuple) const;
 };
 
 }  // namespace masqgate::path

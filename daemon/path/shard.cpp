@@ -45,9 +45,11 @@ void Shard::forget_lost_addresses(const Policy& before) {
       if (std::ranges::any_of(policy_->ports, owns)) continue;
       for (std::uint32_t record = 0; record < connections_.used_records(); ++record) {
         conntrack::Connection& connection = connections_.at(record);
-        if (connection.has(conntrack::Connection::kConfirmed) &&
-            connection.has(conntrack::Connection::kSourceNat) &&
-            connection.reply.destination_address == lost.address)
+        using conntrack::Connection;
+        const bool is_translated =
+            connection.has(Connection::kSourceNat) || connection.has(Connection::kInbound);
+        if (connection.has(Connection::kConfirmed) && is_translated &&
+            nat::outside_of(connection).address == lost.address)
           connections_.remove(connection);
       }
     }

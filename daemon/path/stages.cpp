@@ -63,6 +63,11 @@ Verdict judge(Shard& shard, Packet& packet, Hook hook) {
   return Verdict::drop(DropReason::rejected);
 }
 
+// An ICMP error about a connection: what it quotes is translated, and its outer addresses with it.
+bool is_error(const Packet& packet) {
+  return packet.state == ConnState::related && packet.quoted;
+}
+
 bool is_group(net::IpAddress address) {
   return address.is_multicast() || address.is_limited_broadcast();
 }
@@ -96,8 +101,7 @@ Verdict follow(Shard& shard, Packet& packet, const route::Decision& decision) {
 }
 
 bool is_our_own(const Shard& shard, net::IpAddress address) {
-  return std::ranges::any_of(shard.policy().ports,
-                             [&](const PortInfo& port) { return port.owns(address); });
+  return shard.policy().owner_of(address) != kNoPort;
 }
 
 // What forwarding asks beyond a route. Errors of our own are not forwarded, they are sent.
@@ -204,12 +208,68 @@ Verdict forward(Shard& shard, Packet& packet) {
   return judge(shard, packet, Hook::forward);
 }
 
-Verdict dnat(Shard&, Packet& packet) {
+namespace {
+
+// The redirected packet's new destination: the router itself, as its sender sees it.
+std::optional<net::IpAddress> redirect_address(const Shard& shard, const Packet& packet) {
+  return shard.port(packet.ingress).source_towards(packet.tuple.source_address);
+}
+
+// One of the hosts of a rule; a source always gets the same one.
+net::IpAddress forward_address(Shard& shard, const Packet& packet, const nat::AddressRange& to) {
+  const net::IpAddress source = packet.tuple.source_address;
+  SipHash hash{shard.connections().key()};
+  return to.at(hash.add(source.high()).add(source.low()).finish() % to.size());
+}
+
+void apply(Shard& shard, const Packet& packet, const nat::DestinationRule& rule) {
+  using Kind = nat::DestinationRule::Kind;
+  if (rule.kind == Kind::none) return;
+  Tuple& reply = packet.connection->reply;
+  if (rule.kind == Kind::network)
+    reply.source_address = nat::map_network(packet.tuple.destination_address, rule.network);
+  else if (rule.kind == Kind::forward)
+    reply.source_address = forward_address(shard, packet, rule.to);
+  else
+    reply.source_address = redirect_address(shard, packet).value_or(reply.source_address);
+  if (rule.ports.last != 0 && reply.has_ports()) {
+    const unsigned offset =
+        packet.tuple.destination_port - unsigned{rule.selector.destination_ports.first};
+    const unsigned count = rule.ports.last - unsigned{rule.ports.first} + 1;
+    reply.source_port = static_cast<net::Port>(rule.ports.first + offset % count);
+  }
+}
+
+// Where a connection's first packet goes: to whoever has a mapping there, as the masquerade table
+// was always asked first (history 10), else where a rule sends it.
+void choose_destination(Shard& shard, Packet& packet) {
+  Connection& connection = *packet.connection;
+  const Policy& policy = shard.policy();
+  const auto* own = policy.hairpin_rule_for(packet.ingress, packet.tuple);
+  const bool hairpin_is_off = own != nullptr && own->behaviour.hairpin == nat::Hairpin::off;
+  if (!hairpin_is_off && shard.mappings().admit(connection, own != nullptr)) return;
+  const PortIndex owner = policy.owner_of(packet.tuple.destination_address);
+  const auto* rule = policy.nat.destination_for(packet.ingress, owner, packet.tuple);
+  if (rule == nullptr || hairpin_is_off) return;
+  apply(shard, packet, *rule);
+  if (own == nullptr && connection.reply != connection.original.inverted())
+    connection.set(Connection::kInbound);
+}
+
+}  // namespace
+
+Verdict dnat(Shard& shard, Packet& packet) {
   if (packet.connection == nullptr || packet.state == ConnState::invalid) return Verdict::accept();
+  const bool first = !packet.connection->has(Connection::kConfirmed) && !packet.made_here &&
+                     packet.direction == Direction::original && packet.state == ConnState::new_;
+  if (first) choose_destination(shard, packet);
+  // Who comes in by a mapping belongs to the connection that made it.
+  if (packet.state == ConnState::new_ && packet.connection->has(Connection::kAdmitted))
+    packet.state = ConnState::related;
   const Tuple before = packet.connection->tuple(packet.direction);
   const Tuple after = packet.connection->translated(packet.direction);
   Tuple to = packet.tuple;
-  if (packet.state != ConnState::related) {
+  if (!is_error(packet)) {
     to.destination_address = after.destination_address;
     to.destination_port = after.destination_port;
   } else if (before.destination_address != after.destination_address) {
@@ -264,25 +324,56 @@ Verdict ttl(Shard& shard, Packet& packet) {
 
 namespace {
 
+// Where the connection appears when this rule gives it its source.
+std::optional<DropReason> take_source(Shard& shard, Packet& packet, const nat::SourceRule& rule,
+                                      std::optional<net::IpAddress> own_address) {
+  using Kind = nat::SourceRule::Kind;
+  Connection& connection = *packet.connection;
+  connection.set(Connection::kSourceNat);
+  if (rule.kind == Kind::network) {
+    connection.reply.destination_address =
+        nat::map_network(packet.tuple.source_address, rule.network);
+    return std::nullopt;
+  }
+  nat::Outside outside{rule.pool, rule.ports, &shard.policy().nat};
+  nat::AddressRange own;
+  if (rule.kind == Kind::masquerade) {
+    if (!own_address) return DropReason::no_outside_address;
+    own = {*own_address, *own_address};
+    outside.addresses = {&own, 1};
+  }
+  return shard.mappings().choose(connection, outside, rule.behaviour);
+}
+
+// Sender and receiver are inside, and the sender asked for an outside address: it is shown with its
+// own one, so that the answers come back this way (U-10, U-11).
+const nat::SourceRule* hairpin_rule(const Policy& policy, const Packet& packet) {
+  const Tuple& original = packet.connection->original;
+  if (packet.connection->reply.source() == original.destination()) return nullptr;
+  const auto* rule = policy.hairpin_rule_for(packet.ingress, original);
+  return rule != nullptr && rule->behaviour.hairpin == nat::Hairpin::external ? rule : nullptr;
+}
+
 // The outside endpoint of a connection's first packet.
 std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
   Connection& connection = *packet.connection;
   const Policy& policy = shard.policy();
-  const auto* rule = policy.masquerade_for(packet.egress, packet.tuple.source_address);
-  if (rule != nullptr) {
-    const auto outside = shard.port(packet.egress).source_towards(packet.next_hop);
-    if (!outside) return DropReason::no_outside_address;
-    connection.set(Connection::kSourceNat);
-    return shard.mappings().choose(connection, *outside, rule->allocation);
-  }
+  const auto* rule = policy.source_rule_for(packet.egress, packet.tuple);
+  if (rule != nullptr && rule->kind != nat::SourceRule::Kind::none)
+    return take_source(shard, packet, *rule,
+                       shard.port(packet.egress).source_towards(packet.next_hop));
+  if (const auto* own = hairpin_rule(policy, packet))
+    return take_source(shard, packet, *own, connection.original.destination_address);
   // The router's own connections hold their ports against masqueraded ones (M9).
-  if (connection.has(Connection::kLocal))
-    return shard.mappings().choose(connection, packet.tuple.source_address,
-                                   nat::PortAllocation::rfc);
-  // Whoever is masqueraded towards a port cannot be reached from there by its inside address: its
-  // answers would show it (K-29).
-  if (packet.ingress != packet.egress &&
-      policy.masquerade_for(packet.ingress, packet.tuple.destination_address) != nullptr)
+  if (connection.has(Connection::kLocal)) {
+    const nat::AddressRange own{packet.tuple.source_address, packet.tuple.source_address};
+    return shard.mappings().choose(connection, {{&own, 1}}, nat::kRfc);
+  }
+  // Who is hidden from a port cannot be reached from there by its inside address: its answers would
+  // show it (K-29).
+  const bool by_inside_address = connection.reply.source() == connection.original.destination();
+  if (by_inside_address && packet.ingress != packet.egress &&
+      policy.shows_inside(packet.ingress, packet.tuple.inverted()))
     return DropReason::untranslatable;
   return std::nullopt;
 }
@@ -304,7 +395,7 @@ void translate_related(Packet& packet) {
 Verdict snat(Shard& shard, Packet& packet) {
   Connection* connection = packet.connection;
   const bool tracked = connection != nullptr && packet.state != ConnState::invalid;
-  if (tracked && packet.state == ConnState::related) {
+  if (tracked && is_error(packet)) {
     translate_related(packet);
   } else if (tracked) {
     if (!connection->has(Connection::kConfirmed) && packet.direction == Direction::original)
@@ -314,8 +405,7 @@ Verdict snat(Shard& shard, Packet& packet) {
   }
   // Nothing leaves with an address that masquerading should have hidden (K-29): not what could not
   // be tracked, and not what began before the rule was there.
-  if (!packet.made_here &&
-      shard.policy().masquerade_for(packet.egress, packet.tuple.source_address) != nullptr)
+  if (!packet.made_here && shard.policy().shows_inside(packet.egress, packet.tuple))
     return Verdict::drop(DropReason::untranslatable);
   return Verdict::accept();
 }

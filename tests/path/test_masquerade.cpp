@@ -160,7 +160,7 @@ TEST_CASE("K-29: what cannot be translated does not leave") {
 
 TEST_CASE("M3: classic ports come from 61000 on, and what is free is counted") {
   TestRouter router;
-  router.policy.masquerade[0].allocation = nat::PortAllocation::classic;
+  router.policy.nat.source[0].behaviour = nat::kClassic22;
   router.apply();
   router.arrive(kLan, query());
   CHECK(mismatch(router.one(kWan), {source("203.0.113.7", 61000)}) == "");

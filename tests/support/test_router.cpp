@@ -50,7 +50,10 @@ TestRouter::TestRouter(path::ShardOptions options) : shard{options, HashKey{42, 
   policy.routes = routes();
   policy.ports = {port_info("lan", kLanMac, {"192.168.1.1/24", "fd00:1::1/64"}),
                   port_info("wan", kWanMac, {"203.0.113.7/24", "2001:db8:2::7/64"})};
-  policy.masquerade = {{kWan, *net::Prefix::parse("192.168.1.0/24"), nat::PortAllocation::rfc}};
+  nat::SourceRule masquerade;
+  masquerade.egress = kWan;
+  masquerade.selector.source = *net::Prefix::parse("192.168.1.0/24");
+  policy.nat.source = {masquerade};
   for (const PortIndex port : {kLan, kWan})
     for (const Side side : {Side::network, Side::host})
       shard.attach(port, side, &interfaces_[port][static_cast<std::size_t>(side)]);

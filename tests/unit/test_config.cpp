@@ -192,21 +192,59 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"routes": [{"to": "10.0.0.0/8", "dev": "lan"}]})", "/routes/0/dev", "known here"},
       // Masquerading.
       {R"({"nat": {}})", "/nat", "list in [ ]"},
-      {R"({"nat": [{}]})", "/nat/0", "\"masquerade\" is missing"},
+      {R"({"nat": [{}]})", "/nat/0", "exactly one of masquerade, snat"},
+      {R"({"nat": [{"masquerade": "wan", "snat": "wan"}]})", "/nat/0", "exactly one of"},
       {R"({"nat": [{"masquerade": "nowhere"}]})", "/nat/0/masquerade", "no port \"nowhere\""},
       {R"({"nat": [{"masquerade": "wan", "source": "192.168.0.0/33"}]})", "/nat/0/source",
        "no address or network"},
       {R"({"nat": [{"masquerade": "wan", "source": "!192.168.0.0/24"}]})", "/nat/0/source",
        "no address or network"},
-      {R"({"nat": [{"masquerade": "wan", "port_allocation": "random"}]})", "/nat/0/port_allocation",
-       "none of: rfc, classic"},
+      {R"({"nat": [{"masquerade": "wan", "to": "203.0.113.5"}]})", "/nat/0/to", "known here"},
+      {R"({"nat": [{"masquerade": "wan", "protocol": "tpc"}]})", "/nat/0/protocol", "no protocol"},
+      {R"({"nat": [{"masquerade": "wan", "destination_port": 80}]})", "/nat/0/destination_port",
+       "needs \"protocol\""},
+      {R"({"nat": [{"masquerade": "wan", "to_ports": "0-5"}]})", "/nat/0/to_ports", "no port from"},
+      {R"({"nat": [{"masquerade": "wan", "to_ports": "9-5"}]})", "/nat/0/to_ports", "no port from"},
+      {R"({"nat": [{"masquerade": "wan", "to_ports": 65536}]})", "/nat/0/to_ports", "1 to 65535"},
+      {R"({"nat": [{"masquerade": "wan", "profile": "cone"}]})", "/nat/0/profile",
+       "none of: rfc, linux, classic-2.2"},
+      {R"({"nat": [{"masquerade": "wan", "profile": {"mapping": "any"}}]})",
+       "/nat/0/profile/mapping", "endpoint-independent"},
+      {R"({"nat": [{"masquerade": "wan", "profile": {"parity": 1}}]})", "/nat/0/profile/parity",
+       "true or false"},
+      {R"({"nat": [{"snat": "wan"}]})", "/nat/0", "\"to\" is missing"},
+      {R"({"nat": [{"snat": "wan", "to": []}]})", "/nat/0/to", "is empty"},
+      {R"({"nat": [{"snat": "wan", "to": "198.51.100.9-198.51.100.3"}]})", "/nat/0/to", "is empty"},
+      {R"({"nat": [{"snat": "wan", "to": "198.51.100.9-2001:db8::1"}]})", "/nat/0/to", "mixes"},
+      {R"({"nat": [{"snat": "wan", "to": ["198.51.100.9", "2001:db8::1"]}]})", "/nat/0/to/1",
+       "mixes"},
+      {R"({"nat": [{"snat": "wan", "to": ["198.51.100.1-198.51.100.9", "198.51.100.5"]}]})",
+       "/nat/0/to/1", "overlaps"},
+      {R"({"nat": [{"snat": "wan", "to": "10.0.0.0-10.2.0.0"}]})", "/nat/0/to", "more than 65536"},
+      {R"({"nat": [{"snat": "wan", "to": "2001:db8::1", "source": "10.0.0.0/8"}]})", "/nat/0/to",
+       "another family"},
+      {R"({"nat": [{"snat": "wan", "to": "203.0.113.5"}]})", "/nat/0/to",
+       "add it to /ports/wan/addresses"},
+      {R"({"nat": [{"netmap": "wan", "to": "198.51.100.0/24"}]})", "/nat/0",
+       "\"source\" is missing"},
+      {R"({"nat": [{"netmap": "wan", "source": "10.0.0.0/24", "to": "198.51.100.0/25"}]})",
+       "/nat/0/to", "as many bits"},
+      {R"({"nat": [{"netmap": "wan", "source": "10.0.0.0/24", "to": "10.0.0.0/24"}]})", "/nat/0/to",
+       "overlaps"},
+      {R"({"nat": [{"dnat": "wan", "to": "10.0.0.2", "to_port": 80}]})", "/nat/0/to_port",
+       "needs \"protocol\""},
+      {R"({"nat": [{"dnat": "wan", "to": "203.0.113.2"}]})", "/nat/0/to", "use \"redirect\""},
+      {R"({"nat": [{"dnat": "wan", "destination": "2001:db8::1", "to": "10.0.0.2"}]})", "/nat/0/to",
+       "another family"},
+      {R"({"nat": [{"dnat": "wan", "to": "10.0.0.2"}, {"dnat": "wan", "protocol": "tcp",
+           "destination_port": "80", "to": "10.0.0.3"}]})",
+       "/nat/1", "rule 0 covers it"},
       {R"({"nat": [{"masquerade": "wan"}, {"masquerade": "wan", "source": "10.0.0.0/8"}]})",
        "/nat/1", "rule 0 covers it"},
       {R"({"nat": [{"masquerade": "lan", "source": "10.0.0.0/8"},
                         {"masquerade": "wan", "source": "10.0.0.0/8"},
                         {"masquerade": "wan", "source": "10.1.0.0/16"}]})",
        "/nat/2", "rule 1 covers it"},
-      {R"({"nat": [{"snat": "wan"}]})", "/nat/0/snat", "known here: masquerade"},
       // The firewall has a table of its own; here: the pointer leads there.
       {R"({"firewall": {"forward": {"rules": [{"in": "dmz", "action": "drop"}]}}})",
        "/firewall/forward/rules/0/in", "no port \"dmz\""},
@@ -321,7 +359,7 @@ TEST_CASE("config: everything arrives in its place") {
     "routes": [{"to": "0.0.0.0/0", "via": "203.0.113.1", "metric": 5},
                {"to": "::/0", "via": "fe80::1", "port": "wan", "table": 100},
                {"to": "10.0.0.0/8", "port": "tunnel"}],
-    "nat": [{"masquerade": "wan", "source": "192.168.0.0/24", "port_allocation": "classic"},
+    "nat": [{"masquerade": "wan", "source": "192.168.0.0/24", "profile": "classic-2.2"},
             {"masquerade": "wan"}],
     "firewall": {"forward": {"policy": "drop", "rules": [{"in": "vm", "action": "accept"}]}},
     "conntrack": {"max": 64, "profile": "classic-2.2",
@@ -347,7 +385,8 @@ TEST_CASE("config: everything arrives in its place") {
   CHECK(c.routes[1].port == PortIndex{1});
   CHECK(c.routes[1].table == 100u);
   CHECK_FALSE(c.routes[2].via);
-  CHECK(c.nat[0].port_allocation == nat::PortAllocation::classic);
+  CHECK(c.nat[0].behaviour == nat::kClassic22);
+  CHECK(c.nat[1].behaviour == nat::kRfc);
   CHECK_FALSE(c.firewall->is_empty(firewall::Hook::forward));
   CHECK(c.conntrack.max == 64);
   CHECK(c.shard.spin_us == 50);
@@ -358,14 +397,37 @@ TEST_CASE("config: everything arrives in its place") {
 }
 
 TEST_CASE("config: what the parts of the router are given") {
-  const auto rules = masquerade_rules(config(R"({"nat": [
-    {"masquerade": "wan", "source": "10.0.0.0/8", "port_allocation": "classic"},
-    {"masquerade": "wan"}]})"));
-  REQUIRE(rules.size() == 3);
-  CHECK(rules[0].egress == 1);
-  CHECK(rules[0].allocation == nat::PortAllocation::classic);
-  CHECK(rules[1].source.text() == "0.0.0.0/0");
-  CHECK(rules[2].source.text() == "::/0");
+  using nat::SourceRule;
+  const nat::Rules rules = nat_rules(config(R"({"nat": [
+    {"masquerade": "wan", "source": "10.0.0.0/8", "profile": "classic-2.2"},
+    {"exclude": "wan", "source": "0.0.0.0/4", "protocol": "udp"},
+    {"netmap": "wan", "source": "172.16.9.0/24", "to": "198.51.100.0/24"},
+    {"dnat": "wan", "protocol": "tcp", "destination_port": "80-81", "to": "10.0.0.2", "to_port": 8080},
+    {"dnat": "wan", "destination": "198.51.100.9", "to": "10.0.0.3-10.0.0.5"},
+    {"redirect": "lan", "protocol": "tcp", "destination_port": 80, "to_port": "3128"},
+    {"snat": "wan", "to": ["198.51.100.7", "198.51.100.10-198.51.100.11"], "to_ports": "1024-2047",
+     "profile": {"preset": "symmetric", "filtering": "address-dependent", "parity": true}}]})"));
+  REQUIRE(rules.source.size() == 4);
+  CHECK(rules.source[0].egress == 1);
+  CHECK(rules.source[0].behaviour == nat::kClassic22);
+  CHECK(rules.source[1].kind == SourceRule::Kind::none);
+  CHECK(rules.source[2].network.text() == "198.51.100.0/24");
+  CHECK(rules.source[3].pool.size() == 2);
+  CHECK(rules.source[3].ports == net::PortRange{1024, 2047});
+  CHECK(rules.source[3].behaviour.mapping == nat::Scope::connection);
+  CHECK(rules.source[3].behaviour.filtering == nat::Scope::address);
+  CHECK(rules.source[3].behaviour.parity);
+  REQUIRE(rules.destination.size() == 4);
+  CHECK(rules.destination[0].network.text() == "172.16.9.0/24");
+  CHECK(rules.destination[0].selector.destination->text() == "198.51.100.0/24");
+  CHECK(rules.destination[1].owner == 1);
+  CHECK(rules.destination[1].ports == net::PortRange{8080, 8080});
+  CHECK(rules.destination[2].owner == kNoPort);
+  CHECK(rules.destination[2].to.size() == 3);
+  CHECK(rules.destination[3].ingress == 0);
+  const net::Endpoint outside{*net::IpAddress::parse("203.0.113.2"), 81};
+  CHECK(rules.is_forwarded(net::Protocol::tcp, outside));
+  CHECK_FALSE(rules.is_forwarded(net::Protocol::udp, outside));
 
   using conntrack::TcpState;
   const auto seconds = [](int n) { return Duration{std::chrono::seconds{n}}; };
@@ -405,7 +467,13 @@ TEST_CASE("config: the canonical form is read back to itself") {
   // Without the order of members: merge_patch() keeps its own.
   CHECK(nlohmann::json(to_json(config())) == nlohmann::json(expected));
 
-  const Json full = to_json(config(R"({"tree": false, "nat": [{"masquerade": "wan"}],
+  const Json full =
+      to_json(config(R"({"tree": false, "nat": [{"masquerade": "wan", "protocol": "tcp",
+      "destination_port": "80", "to_ports": "1024-2047", "profile": {"overload": true}},
+      {"snat": "wan", "source": "10.0.0.0/8", "to": "198.51.100.1", "profile": "open"},
+      {"netmap": "wan", "source": "172.16.0.0/24", "to": "198.51.100.0/24"},
+      {"exclude": "lan"}, {"redirect": "lan", "protocol": "udp", "to_port": 53},
+      {"dnat": "wan", "destination": "198.51.100.7", "to": "10.0.0.1-10.0.0.9"}],
     "routes": [{"to": "::/0", "via": "fe80::1", "port": "wan", "metric": 0, "table": 7}],
     "ports": {"t": {"tun": "tun0", "mtu": 68}, "b": {"bridge": "br0", "mac": "02:00:00:00:00:01"}},
     "conntrack": {"timeouts": {"udp": 3}}, "api": {"tcp": "127.0.0.1:80"}})"));

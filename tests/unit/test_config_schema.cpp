@@ -137,7 +137,10 @@ const Schema& schema() {
 // One object of every kind, so that every list of members is met.
 const char* const kEveryObject = R"({
   "ports": {"lan": {"nics": ["eth0"]}}, "routes": [{"to": "10.0.0.0/8", "port": "lan"}],
-  "nat": [{"masquerade": "lan"}],
+  "nat": [{"masquerade": "lan", "source": "172.16.0.0/12", "profile": {}},
+          {"snat": "lan", "source": "192.168.0.0/16", "to": "192.0.2.1"},
+          {"netmap": "lan", "source": "10.0.0.0/24", "to": "192.0.2.0/24"}, {"exclude": "lan"},
+          {"dnat": "lan", "to": "10.0.0.1"}, {"redirect": "lan"}],
   "firewall": {"input": {"rules": [{"action": {"jump": "own"}},
                                    {"protocol": "tcp", "action": {"reject": "net"}}]}, "own": {}},
   "conntrack": {"timeouts": {}}, "shard": {}, "api": {}})";
@@ -176,7 +179,13 @@ TEST_CASE("schema: it knows the members that the daemon knows") {
   for (const Case& c :
        {Case{"", "/properties"}, Case{"/ports/lan", "/definitions/port/properties"},
         Case{"/routes/0", "/definitions/route/properties"},
-        Case{"/nat/0", "/definitions/nat/properties"},
+        Case{"/nat/0", "/definitions/nat_masquerade/properties"},
+        Case{"/nat/0/profile", "/definitions/profile/anyOf/1/properties"},
+        Case{"/nat/1", "/definitions/nat_snat/properties"},
+        Case{"/nat/2", "/definitions/nat_netmap/properties"},
+        Case{"/nat/3", "/definitions/nat_exclude/properties"},
+        Case{"/nat/4", "/definitions/nat_dnat/properties"},
+        Case{"/nat/5", "/definitions/nat_redirect/properties"},
         Case{"/firewall/input", "/definitions/builtin_chain/properties"},
         Case{"/firewall/input/rules/0", "/definitions/rule/properties"},
         Case{"/conntrack", "/properties/conntrack/properties"},

@@ -29,12 +29,13 @@ struct Lab final : conntrack::Observer {
   void removed(const Connection& c) noexcept override { mappings.release(c); }
 
   // The new connection, confirmed; null where it was refused, and why is in refusal.
-  Connection* open(const Tuple& tuple, PortAllocation allocation = PortAllocation::rfc,
+  Connection* open(const Tuple& tuple, const Behaviour& behaviour = kRfc,
                    std::uint16_t flags = Connection::kSourceNat) {
     Connection* c = table.create(tuple, kStart);
     REQUIRE(c != nullptr);
     c->flags = static_cast<std::uint16_t>(c->flags | flags);
-    refusal = mappings.choose(*c, outside, allocation);
+    const AddressRange own{outside, outside};
+    refusal = mappings.choose(*c, {{&own, 1}}, behaviour);
     if (!refusal && !table.confirm(*c, kStart, seconds{100})) refusal = DropReason::tuple_clash;
     if (refusal) {
       table.discard(*c);
@@ -181,15 +182,15 @@ TEST_CASE("M3: classic ports count 61000 to 65095 for all protocols together, an
   for (std::uint32_t i = 0; i < 4096; ++i) {
     Tuple tuple = i % 2 == 0 ? flow("192.168.1.10", 4000) : tcp().from("192.168.1.10", 9).tuple();
     tuple.source_address = host(i);
-    REQUIRE(port_of(lab.open(tuple, PortAllocation::classic)) == 61000 + i);
+    REQUIRE(port_of(lab.open(tuple, kClassic22)) == 61000 + i);
   }
   CHECK(lab.mappings.classic_free(net::Protocol::udp) == 40960 - 2048);
   CHECK(lab.mappings.classic_free(net::Protocol::tcp) == 40960 - 2048);
   CHECK(lab.mappings.classic_free(net::Protocol::icmp) == 40960);
   CHECK(lab.mappings.classic_free(net::Protocol::gre) == 0);
   // The counter is at its start: taken towards the old peer by UDP, free towards a new one.
-  CHECK(port_of(lab.open(flow("192.168.1.10", 1), PortAllocation::classic)) == 61001);
-  CHECK(port_of(lab.open(flow("192.168.1.10", 2, "192.0.2.1"), PortAllocation::classic)) == 61002);
+  CHECK(port_of(lab.open(flow("192.168.1.10", 1), kClassic22)) == 61001);
+  CHECK(port_of(lab.open(flow("192.168.1.10", 2, "192.0.2.1"), kClassic22)) == 61002);
 }
 
 TEST_CASE("M3: 40,960 classic entries of a protocol, not one more, and each comes back") {
@@ -199,27 +200,26 @@ TEST_CASE("M3: 40,960 classic entries of a protocol, not one more, and each come
     t.source_address = host(i);
     return t;
   };
-  for (std::uint32_t i = 0; i < 40960; ++i)
-    REQUIRE(lab.open(tuple(i), PortAllocation::classic) != nullptr);
+  for (std::uint32_t i = 0; i < 40960; ++i) REQUIRE(lab.open(tuple(i), kClassic22) != nullptr);
   CHECK(lab.mappings.classic_free(net::Protocol::udp) == 0);
-  CHECK(lab.open(flow("192.168.1.9", 1, "192.0.2.9"), PortAllocation::classic) == nullptr);
+  CHECK(lab.open(flow("192.168.1.9", 1, "192.0.2.9"), kClassic22) == nullptr);
   CHECK(lab.refusal == DropReason::no_free_ports);
-  CHECK(lab.open(tcp().from("192.168.1.9", 1).tuple(), PortAllocation::classic) != nullptr);
+  CHECK(lab.open(tcp().from("192.168.1.9", 1).tuple(), kClassic22) != nullptr);
   for (std::uint32_t i = 0; i < 40960; ++i) lab.table.remove(*lab.table.find(tuple(i)).connection);
   CHECK(lab.mappings.classic_free(net::Protocol::udp) == 40960);
 }
 
 TEST_CASE("M9: a port of the router itself is nobody else's, in whatever order they come") {
-  for (const PortAllocation allocation : {PortAllocation::rfc, PortAllocation::classic}) {
+  for (const Behaviour& behaviour : {kRfc, kClassic22, kLinux, kSymmetric, kOpen}) {
     Lab lab;
     const auto own = [&](net::Port port, std::string_view peer) {
-      return lab.open(flow("203.0.113.7", port, peer), PortAllocation::rfc, Connection::kLocal);
+      return lab.open(flow("203.0.113.7", port, peer), kRfc, Connection::kLocal);
     };
     const net::Port wanted = 61000;
     CHECK(port_of(own(wanted, "198.51.100.1")) == wanted);
-    CHECK(port_of(lab.open(flow("192.168.1.10", wanted, "192.0.2.1"), allocation)) != wanted);
+    CHECK(port_of(lab.open(flow("192.168.1.10", wanted, "192.0.2.1"), behaviour)) != wanted);
     const net::Port masqueraded =
-        port_of(lab.open(flow("192.168.1.10", 61005, "192.0.2.2"), allocation));
+        port_of(lab.open(flow("192.168.1.10", 61005, "192.0.2.2"), behaviour));
     CHECK(port_of(own(masqueraded, "192.0.2.3")) != masqueraded);
   }
 }
@@ -228,7 +228,7 @@ TEST_CASE(
     "U-03: a classic port is never one that an rfc mapping holds, whoever shares it already") {
   Lab lab;
   CHECK(port_of(lab.open(flow("192.168.1.10", 61000))) == 61000);
-  CHECK(port_of(lab.open(flow("192.168.1.11", 5, "192.0.2.1"), PortAllocation::classic)) == 61001);
+  CHECK(port_of(lab.open(flow("192.168.1.11", 5, "192.0.2.1"), kClassic22)) == 61001);
   // A host that has a classic port gets another as its rfc mapping, alone.
   CHECK(port_of(lab.open(flow("192.168.1.11", 5, "192.0.2.2"))) == 5);
   CHECK(port_of(lab.open(flow("192.168.1.12", 61001))) != 61001);

@@ -27,6 +27,9 @@ constexpr Time kStart{seconds{1000}};
 constexpr std::size_t kCapacity = 8;
 constexpr std::uint32_t kHeader = 4096;
 
+const nat::AddressRange kOwn{address("203.0.113.7"), address("203.0.113.7")};
+const nat::Outside kOutside{{&kOwn, 1}};
+
 struct TemporaryFile {
   TemporaryFile() {
     std::string pattern = std::filesystem::temp_directory_path() / "masqgate-test-XXXXXX";
@@ -59,7 +62,7 @@ void live_and_die(const std::string& path) {
   nat::Mappings mappings{table, Random{{1, 2}}};
   for (net::Port port = 1; port <= 5; ++port) {
     Connection& c = *table.create(tuple_of(port), kStart);
-    REQUIRE_FALSE(mappings.choose(c, address("203.0.113.7"), nat::PortAllocation::rfc));
+    REQUIRE_FALSE(mappings.choose(c, kOutside, nat::kRfc));
     REQUIRE(table.confirm(c, kStart, seconds{10 * port}));
     c.half(Direction::original).shortcut = {7, 7, 1, 1, 1, 7};
     c.half(Direction::original).packets = port;
@@ -100,7 +103,7 @@ TEST_CASE("M4: connections and mappings outlive the process, short cuts and the 
   for (const net::Port port : std::initializer_list<net::Port>{4, 1}) {
     Connection& c =
         *table.create(udp().from("192.168.1.11", port).to("198.51.100.9", 53).tuple(), later);
-    REQUIRE_FALSE(mappings.choose(c, address("203.0.113.7"), nat::PortAllocation::rfc));
+    REQUIRE_FALSE(mappings.choose(c, kOutside, nat::kRfc));
     CHECK((c.reply.destination_port == port) == (port == 1));
   }
 }
@@ -207,7 +210,7 @@ TEST_CASE("bits flipped anywhere: nothing crashes, and what is found is what was
     // It lives on as a whole table: fills up, gives way, empties.
     for (net::Port port = 100; port < 120; ++port)
       if (Connection* c = table.create(tuple_of(port), kStart)) {
-        REQUIRE_FALSE(mappings.choose(*c, address("203.0.113.7"), nat::PortAllocation::rfc));
+        REQUIRE_FALSE(mappings.choose(*c, kOutside, nat::kRfc));
         if (table.confirm(*c, kStart, seconds{5}))
           mappings.hold(*c);
         else
