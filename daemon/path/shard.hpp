@@ -13,6 +13,7 @@
 #include "daemon/fragment/flows.hpp"
 #include "daemon/icmp/error.hpp"
 #include "daemon/icmp/rate_limiter.hpp"
+#include "daemon/nat/forwards.hpp"
 #include "daemon/nat/mappings.hpp"
 #include "daemon/neighbour/neighbour_table.hpp"
 #include "daemon/path/counters.hpp"
@@ -61,6 +62,7 @@ class Shard final : conntrack::Observer {
   conntrack::Table& connections() { return connections_; }
   const conntrack::Table& connections() const { return connections_; }
   nat::Mappings& mappings() { return mappings_; }
+  nat::Forwards& forwards() { return forwards_; }
   neighbour::Table& neighbours() { return neighbours_; }
   fragment::Flows& fragments() { return fragments_; }
   // Packets that wait somewhere, for a next hop or for a first fragment.
@@ -127,6 +129,7 @@ class Shard final : conntrack::Observer {
   FramePool frames_;
   conntrack::Table connections_;
   nat::Mappings mappings_;
+  nat::Forwards forwards_;
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
   icmp::RateLimiter error_limit_;
