@@ -80,8 +80,12 @@ bool is_martian(const Packet& packet) {
     return a.is_loopback() || a.is_unspecified() ||
            (a.is_v4() && (a.v4_number() >> 24 == 0 || a.v4_number() >> 28 == 0xf));
   };
-  return is_group(source) || reserved(source) || reserved(destination) || source == destination ||
-         source.is_link_local() || destination.is_link_local();
+  // A host that speaks to itself by its outside endpoint comes back to itself (U-10).
+  const bool came_so = packet.connection == nullptr ||
+                       packet.connection->tuple(packet.direction).destination_address == source;
+  return is_group(source) || reserved(source) || reserved(destination) ||
+         (source == destination && came_so) || source.is_link_local() ||
+         destination.is_link_local();
 }
 
 Verdict refuse(Shard& shard, const Packet& packet, icmp::Unreachable why, DropReason reason) {

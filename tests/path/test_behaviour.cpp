@@ -156,6 +156,24 @@ TEST_CASE("U-10, U-11: two hosts inside meet by their outside endpoints, and see
   }
 }
 
+TEST_CASE("U-10: a socket hears itself by its outside endpoint, and another one of the same host") {
+  for (const net::Port port : {net::Port{4000}, net::Port{4001}}) {
+    BehaviourRouter router;
+    const auto one = router.sent(ask("192.168.1.10", 4000, "198.51.100.1", 53));
+    const auto other = router.sent(ask("192.168.1.10", port, "198.51.100.1", 53));
+    for (int i = 0; i < 3; ++i) {
+      router.arrive(kLan, ask("192.168.1.10", port, one.address.text(), one.port));
+      CHECK(mismatch(router.one(kLan), {source("203.0.113.7", other.port),
+                                        destination("192.168.1.10", 4000), good_checksums()}) ==
+            "");
+    }
+    router.shard.connections().remove(
+        *router.connection(ask("192.168.1.10", port, one.address.text(), one.port).tuple()));
+    CHECK(router.shard.connections().size() == (port == 4000 ? 1 : 2));
+    CHECK(router.imbalance() == "");
+  }
+}
+
 TEST_CASE("I-15: an ICMP error about a hairpinned packet comes back to its sender") {
   BehaviourRouter router;
   const auto b = router.sent(ask("192.168.1.11", 5000, "198.51.100.1", 53));

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""M3 to M7, M11: what a real STUN client says about each profile; forwards, pools, 1:1, redirect with real programs."""
+import socket
+
+import lab as l
+import router as r
+import servers
+from story import check, check_equal, main, story
+
+# What turnutils_natdiscovery (RFC 5780) must find: mapping, filtering, whether hairpinning works.
+PROFILES = {
+    "rfc": ("Endpoint Independent Mapping", "Address Dependent Filtering", True),
+    "open": ("Endpoint Independent Mapping", "Endpoint Independent Filtering", True),
+    "linux": ("Endpoint Independent Mapping", "Address and Port Dependent Filtering", False),
+    "classic-2.2": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", False),
+    "symmetric": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", True),
+}
+NOISE = 300  # flows of another host, each from a port of its own
+
+
+def configuration(*more, profile="rfc"):
+    """The usual one, with rules in front of its masquerading."""
+    config = r.configuration()
+    for rule in config["nat"]:
+        rule["profile"] = profile
+    config["nat"] = [*more, *config["nat"]]
+    config["firewall"]["forward"]["rules"].append({"id": "forwards", "destination": l.ALICE, "action": "accept"})
+    return config
+
+
+def start_stun(lab):
+    """coturn with two addresses and two ports, as RFC 5780 needs them."""
+    stun = lab.server.start("turnserver", "-n", "--stun-only", "-L", l.SERVER, "-L", l.INTERNET, "-p", 3478,
+                            "--alt-listening-port", 3479, "--no-tls", "--no-dtls", "--no-cli", "--log-file", "stdout",
+                            "--pidfile", lab.directory / "turn.pid")
+    l.wait_until(lambda: f"{l.INTERNET}:3479" in lab.server.run("ss", "-lun").stdout, "coturn to listen")
+    return stun
+
+
+def discover(host, *options):
+    return host.run("turnutils_natdiscovery", *options, "-p", 3478, l.SERVER, check=False).stdout
+
+
+def check_discovered(lab, profile, host, when):
+    mapping, filtering, hairpin = PROFILES[profile]
+    found = discover(host, "-m", "-f")
+    check(f"NAT with {mapping}!" in found, f"{profile} {when}: no {mapping} in:\n{found}")
+    check(f"NAT with {filtering}!" in found, f"{profile} {when}: no {filtering} in:\n{found}")
+    works = "successful hairpinning" in discover(host, "-H")
+    check_equal(works, hairpin, f"{profile} {when}: hairpinning")
+
+
+def make_noise(lab):
+    """Hundreds of flows, and one that holds the ports which the next sockets would like to keep."""
+    servers.UdpEcho(lab.server)
+    flows = [servers.udp_socket(lab.bob) for _ in range(NOISE)]
+    for flow in flows:
+        check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
+    return flows
+
+
+def declare_discovery(profile):
+    @story(f"M3: a STUN client finds the behaviour of profile {profile}, idle and beside {NOISE} flows",
+           needs_masqgate=True)
+    def tell(lab):
+        lab.masqgate.start(configuration(profile=profile))
+        start_stun(lab)
+        check_discovered(lab, profile, lab.alice, "idle")
+        flows = make_noise(lab)
+        check_discovered(lab, profile, lab.alice, "under load")
+        check(len(flows) == NOISE, "the flows stayed open")
+
+
+for _profile in PROFILES:
+    declare_discovery(_profile)
+
+
+@story("U-13: a client whose port is taken outside is mapped as others are", needs_masqgate=True)
+def collision(lab):
+    lab.masqgate.start(configuration())
+    echoes = [servers.UdpEcho(lab.server, address) for address in (l.INTERNET, l.SERVER)]
+    taken = servers.udp_socket(lab.bob, port=40000)
+    check(servers.echoed(taken, (l.INTERNET, 7)), "no answer")
+    flow = servers.udp_socket(lab.alice, port=40000)
+    for peer in ((l.INTERNET, 7), (l.SERVER, 7)):
+        check(servers.echoed(flow, peer), f"no answer from {peer}")
+    check_equal(echoes[0].peers[-1], echoes[1].peers[-1], "outside endpoints towards both peers")
+    check(echoes[0].peers[0] != echoes[0].peers[-1], "the other host's port is not shared")
+
+
+@story("M5, U-10: a forwarded web server answers the world and its neighbours by the outside address",
+       needs_masqgate=True)
+def forward(lab):
+    lab.masqgate.start(configuration(
+        {"dnat": "wan", "protocol": "tcp", "destination_port": 8080, "to": l.ALICE, "to_port": 80}))
+    web = servers.Http(lab.alice, page=b"hello from inside\n")
+    url = f"http://{l.ROUTER_WAN}:8080/"
+    for host in (lab.server, lab.bob, lab.carol):
+        got = host.run("curl", "--silent", "--show-error", "--max-time", "10", url).stdout
+        check_equal(got, "hello from inside\n", f"page for {host.name}")
+    # From inside the server sees the router, or its answers would go past it.
+    check_equal(web.addresses(), {l.SERVER, l.ROUTER_WAN}, "clients")
+
+
+@story("M4: 1:1 gives a host an address of its own, from both sides", needs_masqgate=True)
+def one_to_one(lab):
+    outside = "203.0.113.9"
+    config = configuration({"netmap": "wan", "source": f"{l.ALICE}/32", "to": f"{outside}/32"})
+    config["ports"]["wan"]["addresses"].append(f"{outside}/24")
+    lab.masqgate.start(config)
+    echo = servers.UdpEcho(lab.server)
+    flow = servers.udp_socket(lab.alice)
+    check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
+    check_equal(echo.peers[-1], (outside, flow.getsockname()[1]), "sender as the server saw it")
+    inside = servers.UdpEcho(lab.alice, l.ALICE)
+    asker = servers.udp_socket(lab.server)
+    check(servers.echoed(asker, (outside, 7)), "no answer from inside")
+    check_equal(inside.peers[-1][0], l.SERVER, "sender as the host inside saw it")
+    lab.server.run("ping", "-c", "2", "-i", "0.2", outside)
+    other = servers.udp_socket(lab.bob)
+    check(servers.echoed(other, (l.INTERNET, 7)), "no answer for the other host")
+    check_equal(echo.peers[-1][0], l.ROUTER_WAN, "the other host's address")
+
+
+@story("M4, U-02: a pool of addresses: each host keeps one of them", needs_masqgate=True)
+def pool(lab):
+    addresses = [f"203.0.113.{n}" for n in range(20, 24)]
+    config = configuration({"snat": "wan", "source": "192.168.0.0/16", "to": f"{addresses[0]}-{addresses[-1]}"})
+    config["ports"]["wan"]["addresses"] += [f"{address}/24" for address in addresses]
+    config["nat"] = config["nat"][:1]
+    lab.masqgate.start(config)
+    echo = servers.UdpEcho(lab.server)
+    for host in (lab.alice, lab.bob, lab.carol):
+        echo.peers.clear()
+        for _ in range(10):
+            check(servers.echoed(servers.udp_socket(host), (l.INTERNET, 7)), "no answer")
+        seen = {address for address, _ in echo.peers}
+        check(len(seen) == 1 and seen <= set(addresses), f"{host.name} has {seen}")
+
+
+@story("redirect: web traffic that passes by is answered by the router itself", needs_masqgate=True)
+def redirect(lab):
+    lab.masqgate.start(configuration(
+        {"redirect": "lan", "protocol": "tcp", "destination_port": 80, "to_port": 3128}))
+    servers.Http(lab.server, page=b"the far server\n")
+    servers.Http(lab.router, page=b"the proxy\n", port=3128)
+    for host, page in ((lab.alice, "the proxy\n"), (lab.carol, "the far server\n")):
+        got = host.run("curl", "--silent", "--show-error", "--max-time", "10", f"http://{l.INTERNET}/").stdout
+        check_equal(got, page, f"page for {host.name}")
+
+
+@story("C-08: what is excluded keeps its address", needs_masqgate=True)
+def exclude(lab):
+    lab.witness.dismiss()
+    lab.masqgate.start(configuration({"exclude": "wan", "source": l.LAN, "destination": f"{l.SERVER}/32"}))
+    lab.server.ip(f"route add {l.LAN} via {l.ROUTER_WAN}")
+    near, echo = (servers.UdpEcho(lab.server, address) for address in (l.SERVER, l.INTERNET))
+    flow = servers.udp_socket(lab.alice)
+    check(servers.echoed(flow, (l.SERVER, 7)), "no answer")
+    check_equal(near.peers[-1][0], l.ALICE, "sender where it is excluded")
+    check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
+    check_equal(echo.peers[-1][0], l.ROUTER_WAN, "sender elsewhere")
+
+
+@story("M9: a reload that changes the profile leaves every mapping as it is", needs_masqgate=True)
+def reload(lab):
+    lab.masqgate.start(configuration(profile="rfc"))
+    echo = servers.UdpEcho(lab.server)
+    flow = servers.udp_socket(lab.alice)
+    check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
+    before = echo.peers[-1]
+    lab.masqgate.rest.put("/v1/config", configuration(profile="symmetric"))
+    check(servers.echoed(flow, (l.INTERNET, 7)), "no answer after the reload")
+    check_equal(echo.peers[-1], before, "outside endpoint of a connection that was there")
+    with lab.server.inside():
+        stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stranger.bind((l.INTERNET, 0))
+    stranger.sendto(b"from another port", before)
+    flow.settimeout(5)
+    check_equal(flow.recv(100), b"from another port", "the old filter still lets a known address in")
+
+
+if __name__ == "__main__":
+    main()
