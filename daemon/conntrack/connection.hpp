@@ -11,7 +11,9 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <ratio>
 #include <type_traits>
 
 #include "daemon/packet/packet.hpp"
@@ -45,12 +47,16 @@ struct Shortcut {
 };
 
 struct Half {
-  std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;  // of IP packets as they came in
+  std::uint64_t packets : 47 = 0;
+  std::uint64_t tcp_doubt : 1 = 0;    // this side has sent a RST that its receiver may refuse
+  std::uint64_t tcp_window : 16 = 0;  // the largest that was offered, before scaling
+  std::uint64_t bytes = 0;            // of IP packets as they came in
   Shortcut shortcut;
 };
 
 struct Connection {
+  using Tick = std::chrono::duration<std::int64_t, std::ratio<1, 16>>;  // 32 bits last 8 years
+
   enum Flag : std::uint16_t {
     kConfirmed = 1,  // in the table
     kSeenReply = 2,
@@ -68,27 +74,33 @@ struct Connection {
     kShared = 4096,              // others may have the outside endpoint towards other peers
     kInbound = 8192,             // begun outside: original.destination is the outside endpoint
     kAdmitted = 16384,           // the destination was found by a mapping
+    kTcpPickedUp = 32768,        // TCP: the handshake was not seen (tcp_window.hpp)
   };
 
   Tuple original;
   Tuple reply;
-  std::int64_t expires_ns = 0;  // BootClock
-  std::int64_t created_ns = 0;
-  std::uint32_t serial = 0;    // how often this record was used: makes ids unique
-  std::uint32_t identity = 0;  // checksum over what identifies the record
+  std::int64_t expires_ns = 0;      // BootClock
+  std::uint32_t created_ticks = 0;  // since boot
+  std::uint32_t serial = 0;         // how often this record was used: makes ids unique
+  std::uint32_t identity = 0;       // checksum over what identifies the record
   std::uint32_t mark = 0;
-  std::uint32_t handshake_ack = 0;  // TCP: what acknowledges the SYN/ACK
+  std::array<std::uint32_t, 2> tcp_end{};    // by direction: what its next new segment begins with
+  std::array<std::uint32_t, 2> tcp_acked{};  // by direction: what it has acknowledged
   TcpState tcp_state = TcpState::none;
-  std::uint8_t reserved = 0;
+  std::uint8_t tcp_scales = 0;  // half a byte for each direction: 0 unknown, else shift + 1
   std::uint16_t flags = 0;
   PortIndex ingress = kNoPort;  // of the first packet
   PortIndex egress = kNoPort;   // of the first packet
-  std::uint64_t reserved_too = 0;
   std::array<Half, 2> halves{};
 
   bool has(Flag flag) const { return (flags & flag) != 0; }
   void set(Flag flag) { flags = static_cast<std::uint16_t>(flags | flag); }
   void clear(Flag flag) { flags = static_cast<std::uint16_t>(flags & ~flag); }
+  Time created() const { return Time{Tick{created_ticks}}; }
+  void set_created(Time time) {
+    created_ticks = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<Tick>(time.time_since_epoch()).count());
+  }
   Time expires() const { return Time{Duration{expires_ns}}; }
 
   Tuple& tuple(Direction d) { return d == Direction::original ? original : reply; }

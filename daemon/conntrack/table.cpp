@@ -48,7 +48,7 @@ void Table::adopt(Time now) {
     }
     for (Half& half : c.halves) half.shortcut = {};
     // Times are not part of the identity: what cannot be is brought back to what can.
-    c.created_ns = std::clamp(c.created_ns, std::int64_t{0}, now.time_since_epoch().count());
+    if (c.created() > now) c.set_created(now);
     c.expires_ns = std::clamp(c.expires_ns, now.time_since_epoch().count(),
                               (now + kLongestLife).time_since_epoch().count());
     index(c);
@@ -88,7 +88,7 @@ Connection* Table::create(const Tuple& original, Time now) {
   c.serial = serial;
   c.original = original;
   c.reply = original.inverted();
-  c.created_ns = now.time_since_epoch().count();
+  c.set_created(now);
   c.flags = Connection::kInUse;
   return &c;
 }

@@ -6,7 +6,7 @@
 //                                                               │ FIN from either side
 //   time_wait ◀── last_ack ◀── close_wait / fin_wait ◀──────────┘        RST: close
 //
-// Sequence numbers are not looked at here.
+// Sequence numbers are not looked at here: tcp_track.hpp.
 
 #pragma once
 

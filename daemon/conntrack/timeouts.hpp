@@ -1,4 +1,5 @@
-// How long an idle connection is remembered, per protocol and state (history 2.2, 2.9).
+// How long an idle connection is remembered, per protocol and state (history 2.2, 2.9), and how
+// strictly TCP is followed.
 
 #pragma once
 
@@ -23,6 +24,10 @@ struct Timeouts {
   Duration icmp{};
   Duration icmpv6{};
   Duration generic{};  // every other protocol
+  // After a RST that its receiver may yet refuse (RFC 7857 2.2, X-03); not in classic-2.2.
+  Duration tcp_reset = std::chrono::seconds{240};
+  bool tcp_loose = true;     // a connection may be joined in its middle
+  bool tcp_liberal = false;  // of what is outside the window only RST is refused
 
   static constexpr Timeouts of(Profile profile) {
     using std::chrono::seconds;

@@ -1,6 +1,8 @@
 #include "daemon/conntrack/track.hpp"
 
 #include "daemon/conntrack/tcp_state.hpp"
+#include "daemon/conntrack/tcp_track.hpp"
+#include "daemon/conntrack/tcp_window.hpp"
 #include "daemon/wire/checksum.hpp"
 #include "daemon/wire/icmp.hpp"
 
@@ -35,6 +37,25 @@ bool icmp_checksum_is_valid(const Packet& packet) {
   return total == 0xffff;
 }
 
+// An MTU that no link has: whoever believes it sends in crumbs (TS-08; RFC 791 3.2, RFC 8201 4).
+bool mtu_is_plausible(const Packet& packet) {
+  constexpr std::uint32_t kLeastV4 = 68, kLeastV6 = 1280;
+  const auto icmp = wire::Icmp::parse(packet.transport());
+  const std::uint32_t rest = wire::load32(packet.transport(), 4);
+  if (!packet.is_v4()) return icmp->type() != wire::icmpv6::kTooBig || rest >= kLeastV6;
+  const std::uint32_t mtu = rest & 0xffff;  // 0: the router is older than RFC 1191
+  return icmp->type() != wire::icmp::kUnreachable ||
+         icmp->code() != wire::icmp::kFragmentationNeeded || mtu == 0 || mtu >= kLeastV4;
+}
+
+// Who quotes a segment must have seen it: one that nobody has acknowledged yet (RFC 5927 4.1).
+bool quote_is_plausible(const Packet& packet, const Found& found) {
+  if (packet.quoted->protocol != net::Protocol::tcp) return true;
+  const std::uint32_t sequence =
+      wire::load32(packet.frame.ip(), packet.quote_transport_offset + std::size_t{4});
+  return is_in_flight(*found.connection, opposite(found.direction), sequence);
+}
+
 // An error travels the way of an answer to the packet that it quotes.
 std::optional<DropReason> relate(Packet& packet, const Table& table) {
   packet.state = ConnState::invalid;
@@ -43,80 +64,108 @@ std::optional<DropReason> relate(Packet& packet, const Table& table) {
   if (!packet.quoted) return std::nullopt;
   const Found found = table.find(packet.quoted->inverted());
   if (found.connection == nullptr) return std::nullopt;
+  if (!packet.made_here && (!mtu_is_plausible(packet) || !quote_is_plausible(packet, found)))
+    return DropReason::implausible_error;
   packet.connection = found.connection;
   packet.direction = found.direction;
   packet.state = ConnState::related;
   return std::nullopt;
 }
 
-// A SYN/ACK's sequence number is remembered, so that only the real client's ACK makes it assured.
-void follow_handshake(Connection& c, const Packet& packet, TcpState before) {
-  const wire::Tcp tcp = *wire::Tcp::parse(packet.transport());
+// Linux 2.2 and its like: flags only. A SYN/ACK's sequence number is remembered, so that only the
+// real client's ACK makes it assured.
+void follow_flags(Connection& c, const Packet& packet, const Timeouts& timeouts) {
+  const TcpState before = c.tcp_state;
   const wire::TcpFlags flags = packet.tcp_flags;
+  const Segment segment = segment_of(packet);
+  c.tcp_state = next_state(timeouts.profile, packet.direction, before, flags);
+  if (is_tracked(c)) forget(c);  // what is not kept up is not known
   if (before == TcpState::syn_sent && packet.direction == Direction::reply && flags.syn() &&
       flags.ack())
-    c.handshake_ack = tcp.sequence() + 1;
+    c.tcp_end[1] = segment.sequence + 1;
   if (packet.direction == Direction::original && flags.ack() && !flags.syn() &&
-      before == TcpState::syn_recv && tcp.acknowledgement() == c.handshake_ack)
+      before == TcpState::syn_recv && segment.acknowledgement == c.tcp_end[1])
     c.set(Connection::kAssured);
 }
 
-void follow_tcp(Connection& c, Packet& packet, bool answered, Table& table,
-                const Timeouts& timeouts, Time now) {
-  const TcpState before = c.tcp_state;
-  const bool picked_up = before == TcpState::established && !c.has(Connection::kAssured);
-  c.tcp_state = next_state(timeouts.profile, packet.direction, before, packet.tcp_flags);
-  follow_handshake(c, packet, before);
-  // Joined in the middle: both directions have spoken, nobody saw the handshake.
-  if (picked_up && packet.direction == Direction::reply && packet.tcp_flags.ack())
-    c.set(Connection::kAssured);
-  // A reset as the only answer: the attempt has failed and nothing is worth keeping (history 2.9).
-  if (!answered && packet.tcp_flags.rst())
-    table.refresh_sooner(c, now, Duration{});
-  else
-    table.refresh_sooner(c, now, timeout_of(c, timeouts));
+// What tracking says of a packet that passes.
+void describe(Packet& packet, bool answered) {
+  packet.state = answered ? ConnState::established : ConnState::new_;
+  packet.mark = packet.connection->mark;
 }
 
-void follow(Connection& c, Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
-  const bool tcp = c.original.protocol == net::Protocol::tcp;
-  if (tcp && !flags_are_valid(packet.tcp_flags, false)) {
-    packet.state = ConnState::invalid;
-    return;
+std::optional<DropReason> follow_tcp(Connection& c, Packet& packet, Table& table,
+                                     const Timeouts& timeouts, Time now) {
+  const bool answered = c.has(Connection::kSeenReply), reply = packet.direction == Direction::reply;
+  const bool open = c.tcp_state == TcpState::established && !c.has(Connection::kAssured);
+  if (looks_at_numbers(timeouts)) {
+    const Outcome outcome = follow_segment(c, packet, timeouts);
+    if (outcome == Outcome::refused) {
+      packet.state = ConnState::invalid;
+      return DropReason::out_of_window;
+    }
+    describe(packet, answered || reply);
+    if (outcome == Outcome::ignored) return std::nullopt;
+  } else {
+    follow_flags(c, packet, timeouts);
+    describe(packet, answered || reply);
   }
-  const bool answered = c.has(Connection::kSeenReply);
-  if (packet.direction == Direction::reply) c.set(Connection::kSeenReply);
-  packet.state = c.has(Connection::kSeenReply) ? ConnState::established : ConnState::new_;
-  packet.mark = c.mark;
-  if (tcp) return follow_tcp(c, packet, answered, table, timeouts, now);
-  if (answered && c.original.protocol == net::Protocol::udp) c.set(Connection::kAssured);
-  table.refresh_sooner(c, now, timeout_of(c, timeouts));
-}
-
-// A later fragment changes nothing: it shares the state that its first one left.
-std::nullopt_t follow_first_fragment(Packet& packet, Table& table, const Timeouts& timeouts,
-                                     Time now) {
-  Connection& c = *packet.connection;
-  packet.state = c.has(Connection::kSeenReply) ? ConnState::established : ConnState::new_;
-  packet.mark = c.mark;
-  table.refresh(c, now, timeout_of(c, timeouts));
+  if (reply) c.set(Connection::kSeenReply);
+  // Joined in the middle: both directions have spoken, nobody saw the handshake.
+  if (open && reply && packet.tcp_flags.ack()) c.set(Connection::kAssured);
+  // A reset as the only answer: the attempt has failed and nothing is worth keeping (history 2.9).
+  const bool failed = !answered && packet.tcp_flags.rst();
+  table.refresh_sooner(c, now, failed ? Duration{} : timeout_of(c, timeouts));
   return std::nullopt;
 }
 
-std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
-  if (packet.tuple.is_icmp_reply != 0) {
-    packet.state = ConnState::invalid;  // nobody asked
+std::optional<DropReason> follow(Connection& c, Packet& packet, Table& table,
+                                 const Timeouts& timeouts, Time now) {
+  const bool tcp = c.original.protocol == net::Protocol::tcp;
+  if (tcp && !flags_are_valid(packet.tcp_flags, false)) {
+    packet.state = ConnState::invalid;
     return std::nullopt;
   }
-  const bool tcp = packet.tuple.protocol == net::Protocol::tcp;
-  if (tcp && !flags_are_valid(packet.tcp_flags, true)) {
+  if (tcp) return follow_tcp(c, packet, table, timeouts, now);
+  const bool answered = c.has(Connection::kSeenReply);
+  if (packet.direction == Direction::reply) c.set(Connection::kSeenReply);
+  describe(packet, c.has(Connection::kSeenReply));
+  if (answered && c.original.protocol == net::Protocol::udp) c.set(Connection::kAssured);
+  table.refresh_sooner(c, now, timeout_of(c, timeouts));
+  return std::nullopt;
+}
+
+// A later fragment changes nothing: it shares the state that its first one left. Of TCP it does not
+// even prolong it, because the first may have been refused.
+std::nullopt_t follow_first_fragment(Packet& packet, Table& table, const Timeouts& timeouts,
+                                     Time now) {
+  Connection& c = *packet.connection;
+  describe(packet, c.has(Connection::kSeenReply));
+  if (c.original.protocol != net::Protocol::tcp) table.refresh(c, now, timeout_of(c, timeouts));
+  return std::nullopt;
+}
+
+bool is_beginning(const Packet& packet, const Timeouts& timeouts) {
+  if (packet.tuple.is_icmp_reply != 0) return false;  // nobody asked
+  if (packet.tuple.protocol != net::Protocol::tcp) return true;
+  return flags_are_valid(packet.tcp_flags, true) &&
+         (!looks_at_numbers(timeouts) || may_begin(packet.tcp_flags, timeouts));
+}
+
+std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
+  if (!is_beginning(packet, timeouts)) {
     packet.state = ConnState::invalid;
     return std::nullopt;
   }
   Connection* c = table.create(packet.tuple, now);
   if (c == nullptr) return DropReason::table_full;
-  if (tcp)
-    c->tcp_state =
-        next_state(timeouts.profile, Direction::original, TcpState::none, packet.tcp_flags);
+  if (packet.tuple.protocol == net::Protocol::tcp) {
+    if (looks_at_numbers(timeouts))
+      begin_segment(*c, packet, timeouts);
+    else
+      c->tcp_state =
+          next_state(timeouts.profile, Direction::original, TcpState::none, packet.tcp_flags);
+  }
   c->ingress = packet.ingress;
   if (packet.from == Side::host) c->set(Connection::kLocal);
   packet.connection = c;
@@ -140,19 +189,20 @@ std::optional<DropReason> track(Packet& packet, Table& table, const Timeouts& ti
   packet.connection = found.connection;
   packet.direction = found.direction;
   if (later_fragment) return follow_first_fragment(packet, table, timeouts, now);
-  follow(*found.connection, packet, table, timeouts, now);
-  return std::nullopt;
+  return follow(*found.connection, packet, table, timeouts, now);
 }
 
 void account(Packet& packet, std::size_t bytes) {
   Half& half = packet.connection->half(packet.direction);
-  ++half.packets;
+  half.packets = half.packets + 1;
   half.bytes += bytes;
 }
 
 Duration timeout_of(const Connection& c, const Timeouts& timeouts) {
   switch (c.original.protocol) {
     case net::Protocol::tcp:
+      if (c.tcp_state == TcpState::close && is_reset_in_doubt(c))
+        return timeouts.tcp_reset;
       return timeouts.tcp[static_cast<std::size_t>(c.tcp_state)];
     case net::Protocol::udp:
       return c.has(Connection::kAssured) ? timeouts.udp_stream : timeouts.udp;
@@ -171,6 +221,12 @@ bool is_steady(const Connection& c, const Packet& packet) {
   constexpr std::uint8_t kSynFinRst = 0x07;
   return c.original.protocol == net::Protocol::tcp && c.tcp_state == TcpState::established &&
          (packet.tcp_flags.bits & kSynFinRst) == 0 && packet.tcp_flags.ack();
+}
+
+bool follow_steadily(Connection& c, Direction direction, const Packet& packet,
+                     const Timeouts& timeouts) {
+  return c.original.protocol != net::Protocol::tcp || !looks_at_numbers(timeouts) ||
+         advance_steadily(c, direction, packet);
 }
 
 }  // namespace masqgate::conntrack

@@ -10,7 +10,8 @@
 namespace masqgate::conntrack {
 
 // Sets packet.connection, direction and state. A new connection is created unconfirmed. Says why if
-// the packet must be dropped: the table is full, or an ICMP error's checksum is wrong (I-04).
+// the packet must be dropped: the table is full, an ICMP error is wrong (I-04) or forged (TS-08), or
+// a TCP segment is out of its window (TS-01, TS-04).
 std::optional<DropReason> track(Packet& packet, Table& table, const Timeouts& timeouts, Time now);
 
 // Counts a packet of a known connection and prolongs its life; the state has been decided by
@@ -23,5 +24,10 @@ Duration timeout_of(const Connection& connection, const Timeouts& timeouts);
 // May later packets of this connection go without the state machine? True when a plain packet (TCP:
 // ACK without SYN, FIN, RST) can change nothing but the expiry.
 bool is_steady(const Connection& connection, const Packet& packet);
+
+// The state machine's share of a steady packet: TCP's window. False if the packet does not fit, and
+// then nothing has been changed.
+bool follow_steadily(Connection& connection, Direction direction, const Packet& packet,
+                     const Timeouts& timeouts);
 
 }  // namespace masqgate::conntrack

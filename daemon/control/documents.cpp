@@ -25,7 +25,7 @@ Json half_document(const Tuple& tuple, const conntrack::Half& half) {
   } else if (tuple.is_icmp()) {
     json["id"] = tuple.is_icmp_reply != 0 ? tuple.destination_port : tuple.source_port;
   }
-  json["packets"] = half.packets;
+  json["packets"] = std::uint64_t{half.packets};
   json["bytes"] = half.bytes;
   return json;
 }
@@ -66,7 +66,7 @@ Json connection_document(const Slice::Entry& entry, Time now) {
           {"protocol", net::text(c.original.protocol)},
           {"state", state_text(c)},
           {"timeout_s", seconds(c.expires() - now)},
-          {"age_s", seconds(now - Time{Duration{c.created_ns}})},
+          {"age_s", seconds(now - c.created())},
           {"assured", c.has(Connection::kAssured)},
           {"masquerade", c.has(Connection::kSourceNat)},
           {"local", c.has(Connection::kLocal)},

@@ -73,7 +73,7 @@ std::vector<const Connection*> masqueraded(Connections connections) {
       rows.push_back(&c);
   std::ranges::stable_sort(rows, [](const Connection* a, const Connection* b) {
     const unsigned bucket_a = masq_bucket(*a), bucket_b = masq_bucket(*b);
-    return bucket_a != bucket_b ? bucket_a < bucket_b : a->created_ns > b->created_ns;
+    return bucket_a != bucket_b ? bucket_a < bucket_b : a->created_ticks > b->created_ticks;
   });
   return rows;
 }

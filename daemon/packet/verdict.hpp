@@ -30,6 +30,8 @@ enum class DropReason : std::uint8_t {
   rule,                 // a firewall rule or policy said drop
   rejected,             // a firewall rule said reject; the sender was told
   unsolicited_error,    // an ICMP error about no connection of ours (I-09)
+  implausible_error,    // an ICMP error about what is not on its way, or with an MTU that is none
+  out_of_window,        // TCP: a sequence number or acknowledgement that cannot be (TS-01, TS-04)
   table_full,           // no room for another connection
   no_free_ports,        // masquerading found no port
   no_outside_address,   // masquerading through a port that has no address
@@ -64,6 +66,8 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "rule",
                                                                              "rejected",
                                                                              "unsolicited_error",
+                                                                             "implausible_error",
+                                                                             "out_of_window",
                                                                              "table_full",
                                                                              "no_free_ports",
                                                                              "no_outside_address",

@@ -28,6 +28,9 @@ std::optional<Verdict> Shard::take_shortcut(Packet& packet) {
   const bool has_link = port(shortcut.egress).has_link_layer;
   if (has_link && neighbours_.at(shortcut.neighbour).state != neighbour::State::usable)
     return std::nullopt;
+  // Last, because from here on the packet is ours.
+  if (!conntrack::follow_steadily(connection, found.direction, packet, policy_->timeouts))
+    return std::nullopt;
 
   packet.connection = &connection;
   packet.direction = found.direction;

@@ -42,6 +42,9 @@ class TcpView {
   TcpFlags flags() const { return {static_cast<std::uint8_t>(load8(bytes_, 13) & 0x3f)}; }
   std::uint16_t window() const { return load16(bytes_, 14); }
   std::uint16_t checksum() const { return load16(bytes_, kChecksumOffset); }
+  std::span<Byte> options() const {
+    return bytes_.subspan(kHeaderSize, header_length() - kHeaderSize);
+  }
   std::span<Byte> payload() const { return bytes_.subspan(header_length()); }
 
   // A header without options.
@@ -73,5 +76,31 @@ class TcpView {
 
 using Tcp = TcpView<const std::byte>;
 using MutableTcp = TcpView<std::byte>;
+
+// The first option of this kind and size (RFC 9293 3.1); empty if there is none, or if the list is
+// broken before it.
+inline Bytes find_tcp_option(Bytes options, std::uint8_t kind, std::size_t size) {
+  std::size_t at = 0;
+  while (at < options.size() && load8(options, at) != 0) {  // end of list
+    if (load8(options, at) == 1) {                          // no operation
+      ++at;
+      continue;
+    }
+    const std::size_t length = at + 1 < options.size() ? load8(options, at + 1) : 0;
+    if (length < 2 || length > options.size() - at) return {};
+    if (load8(options, at) == kind && length == size) return options.subspan(at, length);
+    at += length;
+  }
+  return {};
+}
+
+// RFC 7323: the shift that a SYN asks for, and whether a segment has a timestamp.
+inline std::optional<std::uint8_t> window_scale(Bytes options) {
+  const Bytes option = find_tcp_option(options, 3, 3);
+  return option.empty() ? std::nullopt : std::optional{load8(option, 2)};
+}
+inline bool has_timestamp(Bytes options) {
+  return !find_tcp_option(options, 8, 10).empty();
+}
 
 }  // namespace masqgate::wire

@@ -111,7 +111,7 @@ TEST_CASE("short cut and corridor give the same answer for random traffic and ch
       REQUIRE(b != nullptr);
       CHECK(a.flags == b->flags);
       CHECK(a.expires_ns == b->expires_ns);
-      CHECK(a.halves[0].packets == b->halves[0].packets);
+      CHECK(std::uint64_t{a.halves[0].packets} == std::uint64_t{b->halves[0].packets});
       CHECK(a.halves[1].bytes == b->halves[1].bytes);
     }
   }

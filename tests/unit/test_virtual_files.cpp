@@ -74,7 +74,7 @@ TEST_CASE("ip_masquerade: header, rows in bucket order, 128 bytes each") {
 TEST_CASE(
     "ip_masquerade: within a bucket the newest stands first, what is not masqueraded nowhere") {
   Connection old = web(), young = web(), plain = web(), six = web();
-  old.created_ns = 1, young.created_ns = 2;
+  old.created_ticks = 1, young.created_ticks = 2;
   young.original.source_port = 7;
   plain.clear(Connection::kSourceNat);
   six.original = udp().from("fd00::1", 1).to("fd00::2", 2).tuple();
