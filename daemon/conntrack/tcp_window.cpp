@@ -124,7 +124,8 @@ bool fits(const Connection& c, Direction d, const Segment& segment) {
   const Direction peer = opposite(d);
   const std::uint32_t window = window_of(c, peer), own_window = window_of(c, d);
   const std::uint32_t base = c.tcp_acked[index(peer)];
-  if (is_after(segment.sequence, base + window) ||
+  // One byte may have been sent beyond, to probe a closed window.
+  if (is_after(segment.sequence, base + window + 1) ||
       is_after(base - std::max(window, kLeastWindow), segment.end) || !segment.flags.ack())
     return false;
   // What of the peer went by before the connection was picked up, nobody knows.

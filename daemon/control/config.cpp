@@ -104,7 +104,7 @@ Duration& other(conntrack::Timeouts& timeouts) {
 
 using conntrack::TcpState;
 using conntrack::Timeouts;
-constexpr std::array<TimeoutName, 13> kTimeouts{{{"tcp_syn_sent", tcp<TcpState::syn_sent>},
+constexpr std::array<TimeoutName, 14> kTimeouts{{{"tcp_syn_sent", tcp<TcpState::syn_sent>},
                                                  {"tcp_syn_recv", tcp<TcpState::syn_recv>},
                                                  {"tcp_established", tcp<TcpState::established>},
                                                  {"tcp_fin_wait", tcp<TcpState::fin_wait>},
@@ -112,6 +112,7 @@ constexpr std::array<TimeoutName, 13> kTimeouts{{{"tcp_syn_sent", tcp<TcpState::
                                                  {"tcp_last_ack", tcp<TcpState::last_ack>},
                                                  {"tcp_time_wait", tcp<TcpState::time_wait>},
                                                  {"tcp_close", tcp<TcpState::close>},
+                                                 {"tcp_reset", other<&Timeouts::tcp_reset>},
                                                  {"udp", other<&Timeouts::udp>},
                                                  {"udp_stream", other<&Timeouts::udp_stream>},
                                                  {"icmp", other<&Timeouts::icmp>},
@@ -125,7 +126,7 @@ constexpr auto kTimeoutNames = [] {
 }();
 
 ConntrackConfig read_conntrack(const Value& value) {
-  value.allow({"max", "profile", "timeouts"});
+  value.allow({"max", "profile", "timeouts", "tcp"});
   ConntrackConfig config;
   constexpr std::uint64_t kLeast = 64, kMost = 16'777'216;  // 4 GB of region
   if (const auto max = value.find("max"))
@@ -135,6 +136,11 @@ ConntrackConfig read_conntrack(const Value& value) {
     constexpr std::uint64_t kYear = 365 * 24 * 3600;
     for (const auto& [name, seconds] : timeouts->allow(kTimeoutNames).members())
       config.timeouts[name] = std::chrono::seconds{seconds.number(1, kYear)};
+  }
+  if (const auto tcp = value.find("tcp")) {
+    tcp->allow({"loose", "liberal"});
+    if (const auto loose = tcp->find("loose")) config.tcp_loose = loose->boolean();
+    if (const auto liberal = tcp->find("liberal")) config.tcp_liberal = liberal->boolean();
   }
   return config;
 }
@@ -295,6 +301,8 @@ conntrack::Timeouts timeouts_of(const ConntrackConfig& config) {
   for (const TimeoutName& one : kTimeouts)
     if (const auto found = config.timeouts.find(one.name); found != config.timeouts.end())
       one.find(timeouts) = found->second;
+  timeouts.tcp_loose = config.tcp_loose;
+  timeouts.tcp_liberal = config.tcp_liberal;
   return timeouts;
 }
 

@@ -81,6 +81,8 @@ struct ConntrackConfig {
   conntrack::Profile profile = conntrack::Profile::linux_24;
   // Those that differ from the profile's, by their name in the document.
   std::map<std::string, std::chrono::seconds, std::less<>> timeouts;
+  bool tcp_loose = true;     // connections may be joined in their middle
+  bool tcp_liberal = false;  // of what is outside the window only RST is refused
 };
 
 // More than can wait for next hops and first fragments together.

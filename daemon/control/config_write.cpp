@@ -42,6 +42,7 @@ Json write_conntrack(const ConntrackConfig& conntrack) {
   for (const std::string_view name : timeout_names())
     if (const auto found = conntrack.timeouts.find(name); found != conntrack.timeouts.end())
       timeouts[found->first] = found->second.count();
+  out["tcp"] = {{"loose", conntrack.tcp_loose}, {"liberal", conntrack.tcp_liberal}};
   return out;
 }
 

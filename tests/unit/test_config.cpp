@@ -259,6 +259,9 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"conntrack": {"profile": "bsd"}})", "/conntrack/profile", "linux, classic-2.2"},
       {R"({"conntrack": {"timeouts": {"tcp": 5}}})", "/conntrack/timeouts/tcp", "tcp_syn_sent"},
       {R"({"conntrack": {"timeouts": {"udp": 0}}})", "/conntrack/timeouts/udp", "1 to 31536000"},
+      {R"({"conntrack": {"tcp": true}})", "/conntrack/tcp", "object in { }"},
+      {R"({"conntrack": {"tcp": {"lose": true}}})", "/conntrack/tcp/lose", "loose"},
+      {R"({"conntrack": {"tcp": {"loose": 1}}})", "/conntrack/tcp/loose", "true"},
       {R"({"conntrack": {"timeouts": {"udp": "5s"}}})", "/conntrack/timeouts/udp", "a text"},
       {R"({"shard": {"spin_us": "fast"}})", "/shard/spin_us", "whole number"},
       {R"({"shard": {"spin_us": 1000001}})", "/shard/spin_us", "0 to 1000000"},
@@ -363,7 +366,8 @@ TEST_CASE("config: everything arrives in its place") {
             {"masquerade": "wan"}],
     "firewall": {"forward": {"policy": "drop", "rules": [{"in": "vm", "action": "accept"}]}},
     "conntrack": {"max": 64, "profile": "classic-2.2",
-                  "timeouts": {"tcp_established": 7, "udp": 8, "tcp_close": 9}},
+                  "timeouts": {"tcp_established": 7, "udp": 8, "tcp_close": 9},
+                  "tcp": {"loose": false, "liberal": true}},
     "shard": {"spin_us": 50, "frames": 160, "nice": 19},
     "api": {"socket": "/tmp/s", "tcp": "[::1]:8080"}})");
   CHECK(c.runtime == "/tmp/m");
@@ -389,6 +393,8 @@ TEST_CASE("config: everything arrives in its place") {
   CHECK(c.nat[1].behaviour == nat::kRfc);
   CHECK_FALSE(c.firewall->is_empty(firewall::Hook::forward));
   CHECK(c.conntrack.max == 64);
+  CHECK_FALSE(c.conntrack.tcp_loose);
+  CHECK(c.conntrack.tcp_liberal);
   CHECK(c.shard.spin_us == 50);
   CHECK(c.shard.frames == 160);
   CHECK(c.shard.nice == 19);
@@ -433,23 +439,29 @@ TEST_CASE("config: what the parts of the router are given") {
   const auto seconds = [](int n) { return Duration{std::chrono::seconds{n}}; };
   const auto timeouts = timeouts_of(config(R"({"conntrack": {"profile": "classic-2.2", "timeouts": {
     "tcp_syn_sent": 1, "tcp_syn_recv": 2, "tcp_established": 3, "tcp_fin_wait": 4,
-    "tcp_close_wait": 5, "tcp_last_ack": 6, "tcp_time_wait": 7, "tcp_close": 8, "udp": 9,
-    "udp_stream": 10, "icmp": 11, "icmpv6": 12, "generic": 13}}})")
+    "tcp_close_wait": 5, "tcp_last_ack": 6, "tcp_time_wait": 7, "tcp_close": 8, "tcp_reset": 9, "udp": 10,
+    "udp_stream": 11, "icmp": 12, "icmpv6": 13, "generic": 14},
+    "tcp": {"loose": false, "liberal": true}}})")
                                         .conntrack);
   int expected = 0;
   for (const TcpState state :
        {TcpState::syn_sent, TcpState::syn_recv, TcpState::established, TcpState::fin_wait,
         TcpState::close_wait, TcpState::last_ack, TcpState::time_wait, TcpState::close})
     CHECK(timeouts.tcp[static_cast<std::size_t>(state)] == seconds(++expected));
-  for (const Duration one :
-       {timeouts.udp, timeouts.udp_stream, timeouts.icmp, timeouts.icmpv6, timeouts.generic})
+  for (const Duration one : {timeouts.tcp_reset, timeouts.udp, timeouts.udp_stream, timeouts.icmp,
+                             timeouts.icmpv6, timeouts.generic})
     CHECK(one == seconds(++expected));
   CHECK(timeouts.profile == conntrack::Profile::classic_22);
+  CHECK_FALSE(timeouts.tcp_loose);
+  CHECK(timeouts.tcp_liberal);
 
   const auto untouched = timeouts_of(config().conntrack);
   const auto linux_24 = conntrack::Timeouts::of(conntrack::Profile::linux_24);
   CHECK(untouched.tcp == linux_24.tcp);
   CHECK(untouched.udp == linux_24.udp);
+  CHECK(untouched.tcp_reset == seconds(240));
+  CHECK(untouched.tcp_loose);
+  CHECK_FALSE(untouched.tcp_liberal);
 }
 
 TEST_CASE("config: the canonical form is read back to itself") {
@@ -461,7 +473,8 @@ TEST_CASE("config: the canonical form is read back to itself") {
                                           "wan": {"queues": 1, "inherit": false}}})");
   expected.merge_patch(Json::parse(R"({
     "runtime": "/run/masqgate", "routes": [], "nat": [], "firewall": {},
-    "conntrack": {"max": 262144, "profile": "linux", "timeouts": {}},
+    "conntrack": {"max": 262144, "profile": "linux", "timeouts": {},
+                  "tcp": {"loose": true, "liberal": false}},
     "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
     "tree": "/run/masqgate/tree", "ip_forward": true})"));
   // Without the order of members: merge_patch() keeps its own.

@@ -241,7 +241,8 @@ TEST_CASE("T-02: the server's side of the opening") {
 TEST_CASE("TS-04: data and acknowledgements must be possible") {
   run_each({
       {"data at the edge of the window", {{client("P.", 2001, 5001, 9), moved, ES}}},
-      {"data behind it", {{client("P.", 2002, 5001, 9), refused, ES, 431999}}},
+      {"an ACK behind a probe of the closed window", {{client(".", 2002, 5001), moved, ES}}},
+      {"data behind it", {{client("P.", 2003, 5001, 9), refused, ES, 431999}}},
       {"data repeated from long ago", {{client("P.", 1001 - 66000, 5001, 0), moved, ES}}},
       {"… too long ago", {{client("P.", 1001 - 66001, 5001, 0), refused, ES}}},
       {"an ACK of what was never sent", {{client(".", 1001, 5002), refused, ES}}},
@@ -252,7 +253,7 @@ TEST_CASE("TS-04: data and acknowledgements must be possible") {
        {{client(".", 1000, 5001), moved, ES}, {server(".", 5001, 1001), moved, ES}}},
       {"the window moves with what is acknowledged",
        {{server("P.", 5001, 1001, 1000), moved, ES},
-        {server("P.", 6002, 1001, 9), refused, ES},
+        {server("P.", 6003, 1001, 9), refused, ES},
         {client(".", 1001, 6001), moved, ES},
         {server("P.", 6001, 1001, 1000), moved, ES}}},
       {"a segment of 60000 bytes is one",
@@ -297,7 +298,7 @@ TEST_CASE("TS-05: a window counts scaled only if both SYNs asked for it") {
       lab.see(syn);
       lab.see(answer);
       lab.see(client(".", 1001, 5001));
-      lab.see(server("P.", 5001 + s.room + (inside ? 0 : 1), 1001, 9));
+      lab.see(server("P.", 5001 + s.room + (inside ? 1 : 2), 1001, 9));
       CHECK((lab.problem == DropReason::out_of_window) == !inside);
     }
   }
@@ -329,7 +330,7 @@ TEST_CASE("TS-06: a FIN counts only in the window, and only with an ACK") {
   run_each({
       {"inside", {{server("F.", 5001, 1001), moved, CW}}},
       {"with the last data", {{server("FP.", 5001, 1001, 1000), moved, CW}}},
-      {"outside", {{server("F.", 6002, 1001), refused, ES}}},
+      {"outside", {{server("F.", 6003, 1001), refused, ES}}},
       {"with an ACK of nothing", {{server("F.", 5001, 1002), refused, ES}}},
       {"without ACK", {{server("F", 5001), refused, ES}}},
   });
