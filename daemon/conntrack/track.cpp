@@ -201,8 +201,7 @@ void account(Packet& packet, std::size_t bytes) {
 Duration timeout_of(const Connection& c, const Timeouts& timeouts) {
   switch (c.original.protocol) {
     case net::Protocol::tcp:
-      if (c.tcp_state == TcpState::close && is_reset_in_doubt(c))
-        return timeouts.tcp_reset;
+      if (c.tcp_state == TcpState::close && is_reset_in_doubt(c)) return timeouts.tcp_reset;
       return timeouts.tcp[static_cast<std::size_t>(c.tcp_state)];
     case net::Protocol::udp:
       return c.has(Connection::kAssured) ? timeouts.udp_stream : timeouts.udp;

@@ -45,14 +45,16 @@ struct Memory {
         state{c.tcp_state},
         flags{c.flags},
         expires{c.expires_ns},
-        scales{c.tcp_scales} {}
+        scales{c.tcp_scales} {
+    doubt = is_reset_in_doubt(c) ? 1 : 0;
+  }
   bool operator==(const Memory&) const = default;
   std::array<std::uint32_t, 2> end, acked;
   TcpState state;
   std::uint16_t flags;
   std::int64_t expires;
   std::uint8_t scales;
-  bool doubt;
+  std::uint8_t doubt = 0;
 };
 
 struct Step {
