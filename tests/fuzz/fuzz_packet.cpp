@@ -91,8 +91,13 @@ void check_transport(const Packet& packet) {
   promise(bytes.size() >= 8 && wire::load16(bytes, 0) == tuple.source_port &&
               wire::load16(bytes, 2) == tuple.destination_port,
           "ports");
-  if (tuple.protocol == net::Protocol::tcp)
-    promise(wire::Tcp::parse(bytes)->flags().bits == packet.tcp_flags.bits, "a TCP header");
+  if (tuple.protocol != net::Protocol::tcp) return;
+  const auto tcp = wire::Tcp::parse(bytes);
+  promise(tcp->flags().bits == packet.tcp_flags.bits, "a TCP header");
+  for (const std::uint8_t kind : {wire::load8(bytes, 13), std::uint8_t{3}, std::uint8_t{8}}) {
+    const auto option = wire::find_tcp_option(tcp->options(), kind, 3);
+    promise(option.empty() || (option.size() == 3 && wire::load8(option, 0) == kind), "an option");
+  }
 }
 
 void check_quote(const Packet& packet) {

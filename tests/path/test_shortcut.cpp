@@ -46,6 +46,25 @@ std::string difference(Pair& pair, std::vector<MemoryInterface::Stored>& seen_on
 
 constexpr const char* kFlags[] = {"S", ".", ".", ".", "P.", "F.", "R", "SF", ""};
 
+// Conversations begin with 1000 and 5000; what follows is near, sometimes far.
+std::uint32_t number_near(Random& random, std::uint32_t base) {
+  if (random.below(20) == 0) return random.below(0xffffffff);
+  return base + (random.below(2) == 0 ? 0 : random.below(3000));
+}
+
+// What the server says to a frame that has left.
+PacketBuilder random_answer(Random& random, const Octets& cause) {
+  if (cause[9] != std::byte{6}) return answer_to(cause, udp());
+  const bool to_syn = cause.size() >= 40 && (cause[33] & std::byte{2}) != std::byte{};
+  if (to_syn && random.below(4) != 0)
+    return answer_to(cause, tcp().flags("S.").seq(5000).ack(1001));
+  constexpr const char* kAnswers[] = {".", ".", ".", "P.", "P.", "F.", "R", "S."};
+  return answer_to(cause, tcp()
+                              .flags(kAnswers[random.below(std::size(kAnswers))])
+                              .seq(number_near(random, 5001))
+                              .ack(number_near(random, 1001)));
+}
+
 PacketBuilder random_packet(Random& random) {
   const auto client = static_cast<net::Port>(4000 + random.below(6));
   PacketBuilder packet =
@@ -55,6 +74,10 @@ PacketBuilder random_packet(Random& random) {
       .payload_size(random.below(1600))
       .ttl(1 + random.below(5))
       .dont_fragment(random.below(2) == 0);
+  if (packet.protocol() == net::Protocol::tcp) {
+    const bool syn = (packet.datagram()[13] & std::byte{2}) != std::byte{};
+    packet.seq(syn ? 1000 : number_near(random, 1001)).ack(number_near(random, 5001));
+  }
   if (random.below(3) == 0) packet.partial_checksum();
   return packet;
 }
@@ -75,10 +98,8 @@ TEST_CASE("short cut and corridor give the same answer for random traffic and ch
         pair.both([&](TestRouter& router) { router.arrive(kLan, packet); });
       } else if (dice < 190) {
         const auto& cause = seen[random.below(static_cast<std::uint32_t>(seen.size()))];
-        const bool is_tcp = cause.bytes[9] == std::byte{6};
-        PacketBuilder packet = is_tcp ? tcp().flags(random.below(3) == 0 ? "S." : ".") : udp();
-        packet = answer_to(cause.bytes,
-                           packet.payload_size(random.below(1500)).ttl(1 + random.below(5)));
+        PacketBuilder packet = random_answer(random, cause.bytes);
+        packet.payload_size(random.below(1500)).ttl(1 + random.below(5));
         pair.both([&](TestRouter& router) { router.arrive(kWan, packet); });
       } else if (dice < 194) {
         pair.both([&](TestRouter& router) { router.pass(std::chrono::seconds{dice - 189}); });
@@ -110,6 +131,10 @@ TEST_CASE("short cut and corridor give the same answer for random traffic and ch
       const auto* b = pair.without.connection(a.original);
       REQUIRE(b != nullptr);
       CHECK(a.flags == b->flags);
+      CHECK(a.tcp_state == b->tcp_state);
+      CHECK(a.tcp_end == b->tcp_end);
+      CHECK(a.tcp_acked == b->tcp_acked);
+      CHECK(std::uint64_t{a.halves[0].tcp_window} == std::uint64_t{b->halves[0].tcp_window});
       CHECK(a.expires_ns == b->expires_ns);
       CHECK(std::uint64_t{a.halves[0].packets} == std::uint64_t{b->halves[0].packets});
       CHECK(a.halves[1].bytes == b->halves[1].bytes);

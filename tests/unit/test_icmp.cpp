@@ -211,7 +211,7 @@ TEST_CASE("may answer: never errors, later fragments, groups, nobody") {
   }
 }
 
-TEST_CASE("reset: acknowledges what the segment takes up, or follows its acknowledgement") {
+TEST_CASE("TS-07: a reset acknowledges what the segment takes up, or follows its acknowledgement") {
   struct Case {
     const char* name;
     PacketBuilder segment;
@@ -247,7 +247,7 @@ TEST_CASE("reset: acknowledges what the segment takes up, or follows its acknowl
   }
 }
 
-TEST_CASE("reset: there is none for what deserves none") {
+TEST_CASE("TS-07: there is no reset for what deserves none") {
   struct Case {
     const char* name;
     PacketBuilder packet;

@@ -191,6 +191,31 @@ TEST_CASE("views: every field is read where it stands") {
   CHECK(arp->sender_mac() == mac("02:00:00:00:00:01"));
 }
 
+TEST_CASE("tcp options: found wherever they stand, never behind the end or a broken one") {
+  struct Case {
+    std::string_view options;
+    int scale;
+    bool timestamp;
+  };
+  for (const Case& c :
+       {Case{""sv, -1, false}, Case{"\3\3\7"sv, 7, false},
+        Case{"\2\4\5\xb4\1\3\3\0\4\2"sv, 0, false}, Case{"\1\1\1\3\3\xff\0"sv, 255, false},
+        Case{"\0\3\3\7"sv, -1, false}, Case{"\2\1\3\3\7"sv, -1, false},
+        Case{"\2\0\3\3\7"sv, -1, false}, Case{"\3\2\3\3\7"sv, 7, false},
+        Case{"\2\x40\3\3\7"sv, -1, false}, Case{"\4\2\10\12abcdefgh\1\3\3\7"sv, 7, true},
+        Case{"\10\12abcdefg"sv, -1, false}, Case{"\3\3"sv, -1, false}, Case{"\3"sv, -1, false}}) {
+    CAPTURE(std::string{c.options});
+    const Octets all = octets(c.options);
+    const auto found = wire::window_scale(all);
+    CHECK((found ? int{*found} : -1) == c.scale);
+    CHECK(wire::has_timestamp(all) == c.timestamp);
+    for (std::size_t size = 0; size < all.size(); ++size) {
+      const Octets cut(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
+      if (const auto scale = wire::window_scale(cut)) CHECK(int{*scale} == c.scale);
+    }
+  }
+}
+
 TEST_CASE("checksum: RFC 1071's example, and any bytes at any alignment") {
   CHECK(wire::sum(octets("\x00\x01\xf2\x03\xf4\xf5\xf6\xf7"sv)) == 0xddf2);
   CHECK(wire::sum({}) == 0);
