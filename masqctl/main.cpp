@@ -1,11 +1,16 @@
 // masqctl: looks into a running masqgated and changes it, through its REST door (web/openapi.json).
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "masqctl/commands.hpp"
+#include "masqctl/ipmasqadm.hpp"
 
 namespace {
 
@@ -20,6 +25,7 @@ struct Arguments {
   ConnectionFilter filter{};
   std::string id{}, path{}, file{};
   std::string reload_file = kConfiguration;
+  std::vector<std::string> historic{};  // words of ipmasqadm
 };
 
 using Action = std::function<void(const Context&)>;
@@ -96,8 +102,43 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
       [&] { action = [&](const Context& context) { get(context, given.path); }; });
 }
 
+// Where the words of ipmasqadm begin, which the historic rules read: nothing of this program's own
+// is looked for in them. argc if it is another command.
+int ipmasqadm_words(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "ipmasqadm") return i + 1;
+    if (word == "--socket")
+      ++i;
+    else if (word != "--json" && !word.starts_with("--socket="))
+      break;
+  }
+  return argc;
+}
+
+void add_ipmasqadm(CLI::App& app, Arguments& given, int& status, Action& action) {
+  app.add_subcommand("ipmasqadm",
+                     "the historic command: portfw, autofw or mfw, and their arguments")
+      ->parse_complete_callback([&] {
+        action = [&](const Context& context) {
+          status = ipmasqadm(given.socket, given.historic, context.out, std::cerr);
+        };
+      });
+}
+
+// How the historic command is called: by its name alone.
+int run_ipmasqadm(int argc, char** argv) {
+  const char* socket = std::getenv("MASQGATE_SOCKET");
+  const int status = ipmasqadm(socket == nullptr ? kSocket : socket, {argv + 1, argv + argc},
+                               std::cout, std::cerr);
+  std::cout.flush();
+  return std::cout ? status : static_cast<int>(Exit::usage);
+}
+
 int run(int argc, char** argv) {
+  if (std::filesystem::path{argv[0]}.filename() == "ipmasqadm") return run_ipmasqadm(argc, argv);
   Arguments given;
+  int status = static_cast<int>(Exit::done);
   Action action;
   CLI::App app{"Looks into a running masqgated and changes it."};
   app.require_subcommand(1);
@@ -110,8 +151,11 @@ int run(int argc, char** argv) {
   add_views(app, given, action);
   add_connections(app, given, action);
   add_config(app, given, action);
+  add_ipmasqadm(app, given, status, action);
+  const int words = ipmasqadm_words(argc, argv);
+  given.historic.assign(argv + words, argv + argc);
   try {
-    app.parse(argc, argv);
+    app.parse(words, argv);
   } catch (const CLI::ParseError& error) {
     const bool asked = error.get_exit_code() == 0;  // --help, --version
     app.exit(error);
@@ -119,7 +163,7 @@ int run(int argc, char** argv) {
   }
   action(Context{.socket = given.socket, .json = given.json, .out = std::cout});
   std::cout.flush();
-  return static_cast<int>(std::cout ? Exit::done : Exit::usage);
+  return std::cout ? status : static_cast<int>(Exit::usage);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "daemon/control/documents.hpp"
+#include "daemon/control/publish_forwards.hpp"
 #include "daemon/control/virtual_files.hpp"
 
 namespace masqgate::control {
@@ -325,6 +326,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_documents(tree, router, version);
   publish_counters(tree, router);
   publish_virtual_files(tree, router);
+  publish_forwards(tree, router);
 }
 
 }  // namespace masqgate::control

@@ -63,6 +63,11 @@ class Shard final : conntrack::Observer {
   const conntrack::Table& connections() const { return connections_; }
   nat::Mappings& mappings() { return mappings_; }
   nat::Forwards& forwards() { return forwards_; }
+  // Takes effect for the next packet, short cuts included: AUTOFW may want to see more of them.
+  nat::ForwardProblem change_forwards(const nat::ForwardOrder& order) {
+    ++policy_generation_;
+    return forwards_.execute(order);
+  }
   neighbour::Table& neighbours() { return neighbours_; }
   fragment::Flows& fragments() { return fragments_; }
   // Packets that wait somewhere, for a next hop or for a first fragment.

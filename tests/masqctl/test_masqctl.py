@@ -110,6 +110,63 @@ class Configuration(WithRouter):
         self.assertIn("Is a directory", self.ctl("config", "check", "/", code=2))
 
 
+class Ipmasqadm(WithRouter):
+    """The historic command, as a word of masqctl and by its own name."""
+
+    def run_as(self, *words, by_name=False):
+        name = os.path.join(self.folder.name, "ipmasqadm")
+        if not os.path.lexists(name):
+            os.symlink(os.path.realpath(MASQCTL), name)
+        command = [name] if by_name else [MASQCTL, "--socket", self.socket, "ipmasqadm"]
+        done = subprocess.run(command + list(words), capture_output=True, text=True, timeout=PATIENCE,
+                              env={**os.environ, "MASQGATE_SOCKET": self.socket})
+        return done.returncode, done.stdout, done.stderr
+
+    def both(self, line, expected):
+        for by_name in (False, True):
+            with self.subTest(line, by_name=by_name):
+                self.assertEqual(self.run_as(*line.split(), by_name=by_name), expected)
+
+    def test_listings(self):
+        self.start()
+        self.both("portfw -l -n", (0, "prot localaddr            rediraddr               lport    rport  pcnt  pref\n"
+                                      "TCP  203.0.113.2          192.168.0.10               80     8080     3    10\n", ""))
+        self.both("mfw -nL", (0, "fwmark   rediraddr               rport  pcnt  pref\n"
+                                 "31       192.168.0.10                0     0     0\n", ""))
+        status, shown, _ = self.run_as("portfw", "-l")
+        self.assertEqual((status, shown.splitlines()[1].split()[3]), (0, socket.getservbyport(80, "tcp")))
+
+    def test_changes(self):
+        self.start()
+        for line in ("portfw -a -P tcp -L 203.0.113.2 80 -R 192.168.0.10 80 -p 10", "portfw -f",
+                     "portfw -a -P tcp -L localhost http -R 192.168.0.10 80",
+                     "autofw -A -r udp 7000 7010 -h 192.168.0.10 -u", "mfw -I -m 1 -r 192.168.0.10", "mfw -S -m 1"):
+            self.both(line, (0, "", ""))
+        self.both("portfw -d -P tcp -L 203.0.113.2 81", (255, "", "portfw: setsockopt failed: No such process\n"))
+        self.both("autofw -A -r udp 7000 7010 -h 192.168.0.10 -u -v",
+                  (0, "Adding autofwd udp ports 7000 - 7010 to fixed host 192.168.0.10 \n", ""))
+
+    def test_mistakes_need_no_router(self):
+        self.both("portfw -a -P icmp", (2, "", "portfw: invalid protocol specified\n"))
+        self.both("portfw -a -P tcp -L extip.invalid 80 -R 80 -p 15",
+                  (2, "", "portfw: illegal local address/port specified\n"))
+        self.both("autofw -X", (1, "Command must be either -A, -D, or -F\n", ""))
+        self.both("", (1, "", "usage: ipmasqadm MODULE [opts] \n"))
+        for words, status in (("portfw -h", 0), ("mfw", 0), ("autofw", 1)):
+            shown = self.run_as(*words.split())
+            self.assertEqual((shown[0], shown[1][:6], shown[2]), (status, "Usage:", ""))
+        self.assertIn("there is no module user", self.run_as("user", "-l")[2])
+
+    def test_no_router(self):
+        status, _, said = self.run_as("portfw", "-l")
+        self.assertEqual(status, 1)
+        self.assertTrue(said.startswith('Could not open "/proc/net/ip_masq/portfw"\n'
+                                        "Check if you have enabled portforwarding\n"), said)
+        status, _, said = self.run_as("mfw", "-F", by_name=True)
+        self.assertEqual(status, 1)
+        self.assertTrue(said.startswith("mfw: socket creation failed: "), said)
+
+
 class Arguments(WithRouter):
     def test_wrong_ones_are_usage_errors(self):
         for arguments in ([], ["bogus"], ["status", "extra"], ["config"], ["config", "apply"], ["connections", "delete"],

@@ -121,6 +121,18 @@ Node ip_forward_node(FakeRouter& router) {
   return node;
 }
 
+// Takes any command but removals: there is never what should go.
+Node forwards_node(const char* rows) {
+  Node node{.summary = "forwards"};
+  node.read_text = constant_text(rows);
+  node.write_text = [](std::string text) -> awaitable<void> {
+    if (text.starts_with("-d ") || text.starts_with("-D "))
+      throw Error{Problem::not_found, "portfw: setsockopt failed: No such process"};
+    co_return;
+  };
+  return node;
+}
+
 }  // namespace
 
 std::vector<int> FakeRouter::all_connections() {
@@ -160,7 +172,15 @@ state::Tree fake_tree(FakeRouter& router) {
   for (const char* path : {"net/ip_masquerade", "net/ip_masq/tcp", "net/ip_masq/udp",
                            "net/ip_masq/icmp", "net/ip_conntrack", "net/nf_conntrack"})
     tree.add(path, Node{.summary = path, .read_text = constant_text(std::string{path} + "\n")});
+  tree.add("net/ip_masq/portfw",
+           forwards_node("Prot LAddr    LPort > RAddr    RPort PrCnt  Pref               \n"
+                         "TCP  CB007102    80 > C0A8000A  8080     3    10               \n"));
+  tree.add("net/ip_masq/autofw", forwards_node("Type Prot\n"));
+  tree.add("net/ip_masq/mfw",
+           forwards_node("FwMark > RAddr    RPort PrCnt  Pref                            \n"
+                         "0x1f > C0A8000A     0     0     0                              \n"));
   tree.add("sys/net/ipv4/ip_forward", ip_forward_node(router));
+  tree.add("sys/net/ipv4/ip_masq_autofw_unchecked", ip_forward_node(router));
   return tree;
 }
 
