@@ -283,6 +283,20 @@ Verdict dnat(Shard& shard, Packet& packet) {
   return Verdict::accept();
 }
 
+namespace {
+
+// A DHCP server sends its offer to the address that it offers, which is nobody's yet (RFC 2131 4.1).
+bool is_lease_offer(const Packet& packet, const route::Decision& decision) {
+  constexpr net::Port kServer = 67, kClient = 68;
+  const bool leads_elsewhere =
+      decision.kind == route::Kind::unicast && decision.egress != packet.ingress;
+  return packet.tuple.protocol == net::Protocol::udp && packet.state == ConnState::new_ &&
+         packet.tuple.source_port == kServer && packet.tuple.destination_port == kClient &&
+         !leads_elsewhere;
+}
+
+}  // namespace
+
 Verdict route(Shard& shard, Packet& packet) {
   if (!packet.made_here && (packet.link_group || is_group(packet.tuple.destination_address)))
     return Verdict::local();
@@ -302,6 +316,7 @@ Verdict route(Shard& shard, Packet& packet) {
     default:
       break;
   }
+  if (is_lease_offer(packet, decision)) return Verdict::local();
   if (const auto objection = forwarding_objection(shard, packet)) return Verdict::drop(*objection);
   switch (decision.kind) {
     case Kind::unicast:

@@ -232,6 +232,22 @@ TEST_CASE("no frames left: devices wait, fragments are dropped by name, nothing 
 }
 
 TEST_CASE(
+    "RFC 2131 4.1: an offered address is nobody's yet: the offer is for Linux' own DHCP client") {
+  TestRouter router;
+  const auto offer = [](const char* to, net::Port port) {
+    return udp().from("203.0.113.1", 67).to(to, port).payload("offer");
+  };
+  router.arrive(kWan, offer("203.0.113.50", 68));
+  CHECK(router.left(kWan, Side::host).size() == 1);
+  router.arrive(kWan, offer("203.0.113.50", 69));
+  CHECK(router.left(kWan, Side::host).empty());
+  // A renewal that another router's client asked for goes on to that client.
+  router.arrive(kWan, offer("192.168.1.10", 68));
+  CHECK(router.left(kWan, Side::host).empty());
+  CHECK(router.imbalance() == "");
+}
+
+TEST_CASE(
     "K-24: 10,000 silent neighbours: what waits is bounded, all is accounted for, all gives up") {
   TestRouter router{{.region = {}, .max_connections = 16384}};
   for (std::uint32_t i = 0; i < 10000; ++i) {
