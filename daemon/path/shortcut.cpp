@@ -57,9 +57,14 @@ void Shard::remember(const Packet& packet) {
       packet.state != ConnState::established || packet.route_mtu != 0 || packet.is_fragment ||
       !packet.tuple.has_ports())
     return;
+  conntrack::Connection& connection = *packet.connection;
+  // AUTOFW counts its 15 s from the last packet to a control port.
+  const Tuple& original = connection.original;
+  if (packet.direction == Direction::original &&
+      forwards_.auto_forwards().watches(original.protocol, original.destination_port))
+    return;
   const auto trail = trails_.intern(packet.trail);
   if (!trail) return;
-  conntrack::Connection& connection = *packet.connection;
   const nat::Delta delta = nat::delta_between(connection.tuple(packet.direction), packet.tuple);
   connection.half(packet.direction).shortcut = {generation(),  packet.neighbour, packet.egress,
                                                 delta.address, delta.transport,  *trail};

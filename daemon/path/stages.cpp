@@ -244,6 +244,19 @@ void apply(Shard& shard, const Packet& packet, const nat::DestinationRule& rule)
   }
 }
 
+// PORTFW, AUTOFW and MFW: whom they know inside for what came to an address of ours.
+void ask_forwards(Shard& shard, const Packet& packet) {
+  if (shard.forwards().empty() || packet.from != Side::network) return;
+  const Tuple& tuple = packet.tuple;
+  const bool bare_ack =
+      tuple.protocol == net::Protocol::tcp && !packet.tcp_flags.syn() && packet.tcp_flags.ack();
+  const auto inside = shard.forwards().incoming(
+      {tuple.protocol, tuple.source(), tuple.destination(), packet.mark, bare_ack}, shard.now());
+  if (!inside) return;
+  packet.connection->reply.source_address = inside->address;
+  packet.connection->reply.source_port = inside->port;
+}
+
 // Where a connection's first packet goes: to whoever has a mapping there, as the masquerade table
 // was always asked first (history 10), else where a rule sends it.
 void choose_destination(Shard& shard, Packet& packet) {
@@ -254,8 +267,11 @@ void choose_destination(Shard& shard, Packet& packet) {
   if (!hairpin_is_off && shard.mappings().admit(connection, own != nullptr)) return;
   const PortIndex owner = policy.owner_of(packet.tuple.destination_address);
   const auto* rule = policy.nat.destination_for(packet.ingress, owner, packet.tuple);
-  if (rule == nullptr || hairpin_is_off) return;
-  apply(shard, packet, *rule);
+  if (hairpin_is_off) return;
+  if (rule != nullptr)
+    apply(shard, packet, *rule);
+  else if (owner != kNoPort)
+    ask_forwards(shard, packet);
   if (own == nullptr && connection.reply != connection.original.inverted())
     connection.set(Connection::kInbound);
 }
@@ -361,7 +377,22 @@ std::optional<DropReason> take_source(Shard& shard, Packet& packet, const nat::S
     own = {*own_address, *own_address};
     outside.addresses = {&own, 1};
   }
-  return shard.mappings().choose(connection, outside, rule.behaviour);
+  nat::Behaviour behaviour = rule.behaviour;
+  if (connection.original.has_ports() &&
+      shard.forwards().auto_forwards().keeps_port(connection.original.destination_port))
+    behaviour.ports = nat::PortChoice::preserve;
+  return shard.mappings().choose(connection, outside, behaviour);
+}
+
+// What a host inside says outside may open a range of AUTOFW for it, each time anew.
+void tell_forwards(Shard& shard, const Packet& packet) {
+  const Connection& connection = *packet.connection;
+  if (shard.forwards().empty() || packet.direction != Direction::original ||
+      !connection.has(Connection::kSourceNat))
+    return;
+  const Tuple& original = connection.original;
+  shard.forwards().auto_forwards().on_outgoing(original.protocol, original.source_address,
+                                               original.destination(), shard.now());
 }
 
 // Sender and receiver are inside, and the sender asked for an outside address: it is shown with its
@@ -419,6 +450,7 @@ Verdict snat(Shard& shard, Packet& packet) {
   } else if (tracked) {
     if (!connection->has(Connection::kConfirmed) && packet.direction == Direction::original)
       if (const auto reason = choose_source(shard, packet)) return Verdict::drop(*reason);
+    tell_forwards(shard, packet);
     const Tuple after = connection->translated(packet.direction);
     if (after != packet.tuple) nat::rewrite(packet, after);
   }
