@@ -12,7 +12,7 @@
 namespace masqgate::conntrack {
 
 // Which transition tables and timeouts are in force.
-enum class Profile : std::uint8_t { linux_24, classic_22 };
+enum class Profile : std::uint8_t { linux_24, classic_22, rfc };
 
 struct Timeouts {
   Profile profile = Profile::linux_24;
@@ -35,6 +35,16 @@ struct Timeouts {
       return {profile,
               {seconds{1800}, seconds{900}, seconds{120}, seconds{60}, seconds{120}, seconds{120},
                seconds{10}, seconds{60}, seconds{30}, seconds{120}},
+              seconds{300},
+              seconds{300},
+              seconds{60},
+              seconds{60},
+              seconds{600}};
+    if (profile ==
+        Profile::rfc)  // RFC 5382 REQ-5 (T-07, T-08), 4787 REQ-5 (U-06), 5508 REQ-2 (I-03)
+      return {profile,
+              {seconds{240}, seconds{7440}, seconds{240}, seconds{240}, seconds{240}, seconds{240},
+               seconds{10}, seconds{240}, seconds{240}, seconds{240}},
               seconds{300},
               seconds{300},
               seconds{60},

@@ -104,11 +104,11 @@ std::optional<DropReason> follow_tcp(Connection& c, Packet& packet, Table& table
       packet.state = ConnState::invalid;
       return DropReason::out_of_window;
     }
-    describe(packet, answered || reply);
+    describe(packet, reply || c.has(Connection::kSeenReply));  // a SYN may have begun anew
     if (outcome == Outcome::ignored) return std::nullopt;
   } else {
     follow_flags(c, packet, timeouts);
-    describe(packet, answered || reply);
+    describe(packet, reply || answered);
   }
   if (reply) c.set(Connection::kSeenReply);
   // Joined in the middle: both directions have spoken, nobody saw the handshake.

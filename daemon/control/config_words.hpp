@@ -17,8 +17,10 @@ inline constexpr std::array<std::pair<std::string_view, Attachment>, 4> kAttachm
      {"tap", Attachment::tap},
      {"tun", Attachment::tun}}};
 
-inline constexpr std::array<std::pair<std::string_view, conntrack::Profile>, 2> kProfiles{
-    {{"linux", conntrack::Profile::linux_24}, {"classic-2.2", conntrack::Profile::classic_22}}};
+inline constexpr std::array<std::pair<std::string_view, conntrack::Profile>, 3> kProfiles{
+    {{"linux", conntrack::Profile::linux_24},
+     {"classic-2.2", conntrack::Profile::classic_22},
+     {"rfc", conntrack::Profile::rfc}}};
 
 template <typename Meaning, std::size_t n>
 json::Words<Meaning> words(const std::array<std::pair<std::string_view, Meaning>, n>& all) {

@@ -256,7 +256,7 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"conntrack": {"max": -1}})", "/conntrack/max", "64 to 16777216"},
       {R"({"conntrack": {"max": 63}})", "/conntrack/max", "64 to 16777216"},
       {R"({"conntrack": {"max": 1e3}})", "/conntrack/max", "whole number"},
-      {R"({"conntrack": {"profile": "bsd"}})", "/conntrack/profile", "linux, classic-2.2"},
+      {R"({"conntrack": {"profile": "bsd"}})", "/conntrack/profile", "linux, classic-2.2, rfc"},
       {R"({"conntrack": {"timeouts": {"tcp": 5}}})", "/conntrack/timeouts/tcp", "tcp_syn_sent"},
       {R"({"conntrack": {"timeouts": {"udp": 0}}})", "/conntrack/timeouts/udp", "1 to 31536000"},
       {R"({"conntrack": {"tcp": true}})", "/conntrack/tcp", "object in { }"},

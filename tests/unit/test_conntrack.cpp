@@ -260,24 +260,30 @@ TEST_CASE("a later fragment begins no connection") {
   CHECK(seen.state == ConnState::invalid);
 }
 
-TEST_CASE("timeouts are those of the profile, state by state, as history 2.2 and 2.9 print them") {
+TEST_CASE(
+    "T-07, T-08, U-06, I-03, X-02: timeouts are the profile's, state by state, as history 2.2 and "
+    "2.9 "
+    "and the RFCs print them") {
   struct Case {
     Profile profile;
     std::array<int, kTcpStates> tcp;
     int udp, stream, icmp, generic;
   };
-  for (const Case& c : {Case{Profile::linux_24,
-                             {1800, 432000, 120, 60, 120, 120, 10, 60, 30, 120},
-                             30,
-                             180,
-                             30,
-                             600},
-                        Case{Profile::classic_22,
-                             {1800, 900, 120, 60, 120, 120, 10, 60, 30, 120},
-                             300,
-                             300,
-                             60,
-                             600}}) {
+  for (const Case& c :
+       {Case{Profile::linux_24,
+             {1800, 432000, 120, 60, 120, 120, 10, 60, 30, 120},
+             30,
+             180,
+             30,
+             600},
+        Case{Profile::classic_22,
+             {1800, 900, 120, 60, 120, 120, 10, 60, 30, 120},
+             300,
+             300,
+             60,
+             600},
+        Case{
+            Profile::rfc, {240, 7440, 240, 240, 240, 240, 10, 240, 240, 240}, 300, 300, 60, 600}}) {
     const Timeouts timeouts = Timeouts::of(c.profile);
     for (std::size_t i = 0; i < kTcpStates; ++i) CHECK(timeouts.tcp[i] == seconds{c.tcp[i]});
     CHECK(timeouts.udp == seconds{c.udp});

@@ -203,6 +203,20 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("TS-03: the next conversation is a new one for rules, and its answers are answers") {
+  Lab lab;
+  open_connection(lab);
+  lab.see(server("R", 5001));
+  CHECK(lab.see(client("S", 3000)).state == ConnState::new_);
+  CHECK_FALSE(lab.see(client("S", 3000)).connection->has(Connection::kAssured));
+  CHECK(lab.see(server("S.", 9000, 3001)).state == ConnState::established);
+  CHECK(lab.see(client(".", 3001, 9001)).connection->has(Connection::kAssured));
+  lab.see(client("R", 3001));
+  CHECK(lab.see(server("S", 20)).state == ConnState::established);  // from the other side
+  CHECK(lab.see(client("S.", 4000, 21)).connection->tcp_state == SR);
+  CHECK(lab.see(server(".", 21, 4001)).connection->tcp_state == ES);
+}
+
 TEST_CASE("T-02: the server's side of the opening") {
   struct Opening {
     Case steps;
