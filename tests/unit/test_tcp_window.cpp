@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "daemon/base/random.hpp"
 #include "daemon/conntrack/tcp_state.hpp"
 #include "daemon/conntrack/tcp_window.hpp"
 #include "tests/unit/conntrack_lab.hpp"
@@ -417,5 +418,33 @@ TEST_CASE("TS-08: an MTU of IPv6 below 1280 is none") {
     lab.see(syn);
     lab.see(icmp_error(2, 0, mtu).from("2001:db8:9::9").to("fd00:1::10").quoting(syn));
     CHECK((lab.problem == DropReason::implausible_error) == (mtu < 1280));
+  }
+}
+
+TEST_CASE("records of a dead process: any values, any segments, and nothing but an answer") {
+  Random random{{3, 4}};
+  constexpr const char* kFlags[] = {"S", "S.", ".", "P.", "F.", "R", "R.", "F"};
+  for (int i = 0; i < 2000; ++i) {
+    Lab lab;
+    Connection& c = open_connection(lab);
+    c.tcp_scales = static_cast<std::uint8_t>(random.below(256));
+    c.tcp_state = static_cast<TcpState>(random.below(kTcpStates));
+    for (std::size_t d = 0; d < 2; ++d) {
+      c.tcp_end[d] = random.below(4) * 0x40000000u;
+      c.tcp_acked[d] = random.below(4) * 0x40000000u;
+      c.halves[d].tcp_window = static_cast<std::uint16_t>(random.below(65536));
+      c.halves[d].tcp_doubt = random.below(2) & 1;
+    }
+    if (random.below(2) == 0) c.set(Connection::kTcpPickedUp);
+    for (int j = 0; j < 20; ++j) {
+      const char* flags = kFlags[random.below(std::size(kFlags))];
+      const std::uint32_t seq = random.below(4) * 0x40000000u, ack = random.below(4) * 0x40000000u;
+      const auto packet = random.below(2) == 0 ? client(flags, seq, ack) : server(flags, seq, ack);
+      const Packet seen = lab.see(packet);
+      CHECK((lab.problem == DropReason::out_of_window) == (seen.state == ConnState::invalid));
+      CHECK(c.tcp_state <= TcpState::listen);
+      const Memory before{c};
+      if (!follow_steadily(c, seen.direction, seen, lab.timeouts)) CHECK(Memory{c} == before);
+    }
   }
 }
