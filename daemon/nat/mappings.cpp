@@ -119,7 +119,7 @@ std::optional<net::Endpoint> Mappings::mapped(const Connection& wanted,
 }
 
 // Tries an endpoint for a new mapping; on success it stands in connection.reply.
-bool Mappings::fits(Connection& c, net::Endpoint outside, const Rules* rules) const {
+bool Mappings::fits(Connection& c, net::Endpoint outside, const Outside& given) const {
   const bool may_share = c.has(Connection::kShared);
   const bool may_rejoin =
       !c.has(Connection::kMappedByAddress) && !c.has(Connection::kMappedByConnection);
@@ -129,7 +129,9 @@ bool Mappings::fits(Connection& c, net::Endpoint outside, const Rules* rules) co
            !(may_rejoin && inside_of(other) == inside);
   };
   if (is_held(c, outside, objects)) return false;
-  if (rules != nullptr && rules->is_forwarded(c.original.protocol, outside)) return false;
+  const net::Protocol protocol = c.original.protocol;
+  if (given.rules != nullptr && given.rules->is_forwarded(protocol, outside)) return false;
+  if (given.port_forwards != nullptr && given.port_forwards->has(protocol, outside)) return false;
   return take(c, outside);
 }
 
@@ -183,8 +185,7 @@ std::optional<DropReason> Mappings::choose_port(Connection& c, net::IpAddress ad
     return choose_contiguous(c, address, range, outside);
   const net::Port wanted = c.original.source_port;
   const bool is_allowed = !is_given(outside.ports) || range.contains(wanted);
-  if (behaviour.ports == PortChoice::preserve && is_allowed &&
-      fits(c, {address, wanted}, outside.rules))
+  if (behaviour.ports == PortChoice::preserve && is_allowed && fits(c, {address, wanted}, outside))
     return std::nullopt;
   return choose_random(c, address, range, outside, behaviour.parity);
 }
@@ -200,7 +201,7 @@ std::optional<DropReason> Mappings::choose_random(Connection& c, net::IpAddress 
   const std::uint32_t count = (range.last - first) / step + 1;
   for (int i = 0; i < kProbes; ++i) {
     const auto port = static_cast<net::Port>(first + step * random_.below(count));
-    if (fits(c, {address, port}, outside.rules)) return std::nullopt;
+    if (fits(c, {address, port}, outside)) return std::nullopt;
   }
   return DropReason::no_free_ports;
 }
@@ -209,7 +210,7 @@ std::optional<DropReason> Mappings::choose_contiguous(Connection& c, net::IpAddr
                                                       net::PortRange range,
                                                       const Outside& outside) {
   for (std::uint32_t port = range.first; port <= range.last; ++port)
-    if (fits(c, {address, static_cast<net::Port>(port)}, outside.rules)) return std::nullopt;
+    if (fits(c, {address, static_cast<net::Port>(port)}, outside)) return std::nullopt;
   return DropReason::no_free_ports;
 }
 
@@ -222,7 +223,7 @@ std::optional<DropReason> Mappings::choose_classic(Connection& c, net::IpAddress
     const net::Endpoint candidate{address, classic_next_};
     classic_next_ =
         classic_next_ + 1 < kClassicEnd ? static_cast<net::Port>(classic_next_ + 1) : kClassicFirst;
-    if (fits(c, candidate, outside.rules)) return std::nullopt;
+    if (fits(c, candidate, outside)) return std::nullopt;
   }
   return DropReason::no_free_ports;
 }

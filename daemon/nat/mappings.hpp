@@ -18,6 +18,7 @@
 #include "daemon/base/hash_index.hpp"
 #include "daemon/base/random.hpp"
 #include "daemon/conntrack/table.hpp"
+#include "daemon/nat/portfw.hpp"
 #include "daemon/nat/rules.hpp"
 
 namespace masqgate::nat {
@@ -30,8 +31,9 @@ net::Endpoint peer_of(const conntrack::Connection& connection);
 // Where a connection may appear outside.
 struct Outside {
   std::span<const AddressRange> addresses;
-  net::PortRange ports{0, 0};    // 0 to 0: the class of the inside port
-  const Rules* rules = nullptr;  // whose forwards keep their ports
+  net::PortRange ports{0, 0};                   // 0 to 0: the class of the inside port
+  const Rules* rules = nullptr;                 // whose forwards keep their ports
+  const PortForwards* port_forwards = nullptr;  // they too
 };
 
 class Mappings {
@@ -77,7 +79,7 @@ class Mappings {
   std::optional<std::uint32_t> ring_of(const Connection& connection) const;
   bool has_spoken_to(const Connection& holder, net::IpAddress peer) const;
   bool lets_in(const Connection& holder, net::IpAddress peer) const;
-  bool fits(Connection& connection, net::Endpoint outside, const Rules* rules) const;
+  bool fits(Connection& connection, net::Endpoint outside, const Outside& given) const;
   bool take(Connection& connection, net::Endpoint outside) const;
   net::IpAddress pick_address(const Connection& connection, const Outside& outside,
                               const Behaviour& behaviour);

@@ -76,6 +76,14 @@ std::optional<net::Endpoint> PortForwards::use(net::Protocol protocol,
   return remote;
 }
 
+bool PortForwards::has(net::Protocol protocol, net::Endpoint destination) const noexcept {
+  return std::ranges::any_of(lists_, [&](const auto& list) {
+    return std::ranges::any_of(list, [&](const PortForward& there) {
+      return there.protocol == protocol && there.local == destination;
+    });
+  });
+}
+
 std::vector<PortForward> PortForwards::list() const {
   std::vector<PortForward> all = lists_[0];
   all.insert(all.end(), lists_[1].begin(), lists_[1].end());

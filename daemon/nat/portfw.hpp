@@ -40,6 +40,9 @@ class PortForwards {
   // Where a new connection to this endpoint goes; counts it.
   std::optional<net::Endpoint> use(net::Protocol protocol, net::Endpoint destination) noexcept;
 
+  // Whether an entry takes what comes to this endpoint.
+  bool has(net::Protocol protocol, net::Endpoint destination) const noexcept;
+
   std::size_t size() const { return lists_[0].size() + lists_[1].size(); }
   std::vector<PortForward> list() const;  // UDP first, then TCP
 

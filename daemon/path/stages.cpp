@@ -370,7 +370,8 @@ std::optional<DropReason> take_source(Shard& shard, Packet& packet, const nat::S
         nat::map_network(packet.tuple.source_address, rule.network);
     return std::nullopt;
   }
-  nat::Outside outside{rule.pool, rule.ports, &shard.policy().nat};
+  nat::Outside outside{rule.pool, rule.ports, &shard.policy().nat,
+                       &shard.forwards().port_forwards()};
   nat::AddressRange own;
   if (rule.kind == Kind::masquerade) {
     if (!own_address) return DropReason::no_outside_address;

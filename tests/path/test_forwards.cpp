@@ -122,6 +122,16 @@ TEST_CASE("the masquerade table is asked before PORTFW") {
   CHECK(mismatch(router.one(kLan), {destination("192.168.1.10", 80)}) == "");
 }
 
+TEST_CASE("P-02: no mapping stands where PORTFW takes what comes in") {
+  TestRouter router;
+  order(router, portfw("192.168.1.11", 10));
+  router.arrive(kLan, tcp().from("192.168.1.10", 80).to(kPeer, 443).flags("S"));
+  CHECK(mismatch(router.one(kWan), {source(kOurs, 80)}) != "");
+  // The other protocol's port is free.
+  router.arrive(kLan, udp().from("192.168.1.10", 80).to(kPeer, 443).payload("x"));
+  CHECK(mismatch(router.one(kWan), {source(kOurs, 80)}) == "");
+}
+
 TEST_CASE(
     "AUTOFW: a word to the control port opens the range to the peer, 15 s of silence close it") {
   TestRouter router;

@@ -155,6 +155,9 @@ TEST_CASE("portfw: an entry serves its own protocol, address and port only") {
   CHECK_FALSE(table.use(Protocol::tcp, at("203.0.113.2", 81)));
   CHECK_FALSE(table.use(Protocol::tcp, at("203.0.113.3", 80)));
   CHECK_FALSE(table.use(Protocol::icmp, kWeb));
+  CHECK(table.has(Protocol::tcp, kWeb));
+  CHECK_FALSE(table.has(Protocol::udp, kWeb));
+  CHECK_FALSE(table.has(Protocol::tcp, at("203.0.113.3", 80)));
   table.flush();
   CHECK_FALSE(table.use(Protocol::tcp, kWeb));
 }
