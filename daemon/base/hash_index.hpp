@@ -2,18 +2,17 @@
 //
 // The index stores hash and value only; the caller compares keys in its own records. Open
 // addressing, linear probing, deletion by shifting back, so that nothing degrades with time. Eight
-// bytes a slot, at most half full. Never grows: the limit is given at the start (K-21: the hash
+// bytes a slot, at most five sixths full: 9.6 bytes an entry. Never grows: the limit is given at the start (K-21: the hash
 // must be keyed).
 
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <optional>
+
+#include "daemon/base/big_memory.hpp"
 
 namespace masqgate {
 
@@ -21,16 +20,14 @@ class HashIndex {
  public:
   // most: how many entries it must hold. Memory is zero pages until touched.
   explicit HashIndex(std::size_t most)
-      : mask_{std::bit_ceil(most * 2 + (most == 0 ? 1 : 0)) - 1},
+      : count_{most + most / 5 + 1},
         most_{most},
-        slots_{static_cast<Slot*>(std::calloc(mask_ + 1, sizeof(Slot)))} {
-    if (!slots_) throw std::bad_alloc{};
-  }
+        slots_{static_cast<Slot*>(map_zeros(count_ * sizeof(Slot))), {count_ * sizeof(Slot)}} {}
 
   // The first value with this hash for which same(value) says yes.
   template <typename Same>
   std::optional<std::uint32_t> find(std::uint32_t hash, Same&& same) const {
-    for (std::size_t at = hash & mask_; slots_[at].used(); at = (at + 1) & mask_)
+    for (std::size_t at = home(hash); slots_[at].used(); at = behind(at))
       if (slots_[at].hash == hash && same(slots_[at].value())) return slots_[at].value();
     return std::nullopt;
   }
@@ -39,15 +36,15 @@ class HashIndex {
   // caller's.
   bool insert(std::uint32_t hash, std::uint32_t value) {
     if (size_ == most_) return false;
-    std::size_t at = hash & mask_;
-    while (slots_[at].used()) at = (at + 1) & mask_;
+    std::size_t at = home(hash);
+    while (slots_[at].used()) at = behind(at);
     slots_[at] = {hash, value + 1};
     ++size_;
     return true;
   }
 
   bool erase(std::uint32_t hash, std::uint32_t value) {
-    for (std::size_t at = hash & mask_; slots_[at].used(); at = (at + 1) & mask_)
+    for (std::size_t at = home(hash); slots_[at].used(); at = behind(at))
       if (slots_[at].hash == hash && slots_[at].value() == value) {
         close_gap(at);
         --size_;
@@ -57,7 +54,7 @@ class HashIndex {
   }
 
   std::size_t size() const { return size_; }
-  std::size_t bytes() const { return (mask_ + 1) * sizeof(Slot); }
+  std::size_t bytes() const { return count_ * sizeof(Slot); }
 
  private:
   struct Slot {
@@ -66,25 +63,32 @@ class HashIndex {
     bool used() const { return value_plus_one != 0; }
     std::uint32_t value() const { return value_plus_one - 1; }
   };
-  struct Free {
-    void operator()(Slot* slots) const { std::free(slots); }
+  struct Unmap {
+    std::size_t bytes = 0;
+    void operator()(Slot* slots) const { unmap(slots, bytes); }
   };
+
+  // The hash as a fraction of its range, so that any number of slots will do.
+  std::size_t home(std::uint32_t hash) const { return std::uint64_t{hash} * count_ >> 32; }
+  std::size_t behind(std::size_t at) const { return at + 1 < count_ ? at + 1 : 0; }
+  std::size_t steps(std::size_t from, std::size_t to) const {
+    return to >= from ? to - from : to + count_ - from;
+  }
 
   // Moves later entries of the run back, unless that would put one in front of its home.
   void close_gap(std::size_t gap) {
-    for (std::size_t at = (gap + 1) & mask_; slots_[at].used(); at = (at + 1) & mask_) {
-      const std::size_t home = slots_[at].hash & mask_;
-      if (((at - home) & mask_) < ((at - gap) & mask_)) continue;
+    for (std::size_t at = behind(gap); slots_[at].used(); at = behind(at)) {
+      if (steps(home(slots_[at].hash), at) < steps(gap, at)) continue;
       slots_[gap] = slots_[at];
       gap = at;
     }
     slots_[gap] = {0, 0};
   }
 
-  std::size_t mask_;
+  std::size_t count_;  // of slots
   std::size_t most_;
   std::size_t size_ = 0;
-  std::unique_ptr<Slot[], Free> slots_;
+  std::unique_ptr<Slot[], Unmap> slots_;
 };
 
 }  // namespace masqgate

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "daemon/base/big_memory.hpp"
 #include "daemon/base/random.hpp"
 #include "daemon/base/unique_fd.hpp"
 
@@ -98,6 +99,7 @@ void Region::map(int fd, std::size_t bytes) {
   const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
   if (memory == MAP_FAILED) fail("connection region", "cannot map the");
+  prefer_big_pages(memory, bytes);
   memory_ = static_cast<std::byte*>(memory);
   records_ = static_cast<Connection*>(static_cast<void*>(memory_ + kHeaderBytes));
 }

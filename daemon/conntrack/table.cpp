@@ -1,6 +1,7 @@
 #include "daemon/conntrack/table.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace masqgate::conntrack {
 namespace {
@@ -14,7 +15,6 @@ Table::Table(Region region, Time now)
     : region_{std::move(region)},
       tuples_{region_.records().size() * 2},
       wheel_{region_.records().size(), now} {
-  free_.reserve(region_.records().size());
   if (region_.adopted()) adopt(now);
 }
 
@@ -55,7 +55,7 @@ void Table::adopt(Time now) {
     wheel_.schedule(i, c.expires());
   }
   for (std::uint32_t i = untouched_; i-- > 0;)
-    if (at(i).flags == 0) free_.push_back(i);
+    if (at(i).flags == 0) free_record(at(i));
 }
 
 void Table::index(Connection& c) {
@@ -74,13 +74,13 @@ Found Table::find(const Tuple& tuple) const {
 }
 
 Connection* Table::create(const Tuple& original, Time now) {
-  if (free_.empty() && untouched_ == region_.records().size() && !make_room()) return nullptr;
+  if (free_ == kNone && untouched_ == region_.records().size() && !make_room()) return nullptr;
   std::uint32_t record = untouched_;
-  if (free_.empty()) {
+  if (free_ == kNone) {
     ++untouched_;
   } else {
-    record = free_.back();
-    free_.pop_back();
+    record = free_;
+    free_ = at(record).identity;
   }
   Connection& c = at(record);
   const std::uint32_t serial = c.serial + 1;
@@ -107,9 +107,10 @@ bool Table::confirm(Connection& c, Time now, Duration timeout) {
   return true;
 }
 
+// Free records are a chain through a member that means nothing in them.
 void Table::free_record(Connection& c) {
   c.flags = 0;
-  free_.push_back(index_of(c));
+  c.identity = std::exchange(free_, index_of(c));
 }
 
 void Table::discard(Connection& c) {
@@ -162,8 +163,8 @@ bool Table::make_room() {
 
 double Table::bytes_per_connection() const {
   const double index = static_cast<double>(tuples_.bytes()) / static_cast<double>(capacity());
-  constexpr double kTimerNode = 16, kFreeEntry = 4;
-  return sizeof(Connection) + index + kTimerNode + kFreeEntry;
+  constexpr double kTimerNode = 16;
+  return sizeof(Connection) + index + kTimerNode;
 }
 
 }  // namespace masqgate::conntrack

@@ -85,7 +85,7 @@ class Table {
   std::uint32_t used_records() const { return untouched_; }
   // Every record by its number; only those with kConfirmed are connections.
   Connection& at(std::uint32_t index) const { return region_.records()[index]; }
-  // Bytes of memory for each connection that fits, both indices and the timer included.
+  // Bytes of memory for each connection that fits, the index of both tuples and the timer included.
   double bytes_per_connection() const;
 
   HashKey key() const { return region_.key(); }
@@ -104,7 +104,8 @@ class Table {
   Region region_;
   HashIndex tuples_;
   TimerWheel wheel_;
-  std::vector<std::uint32_t> free_;
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  std::uint32_t free_ = kNone;   // the record that is given out next
   std::uint32_t untouched_ = 0;  // records from here on were never used
   std::uint32_t eviction_cursor_ = 0;
   std::size_t confirmed_ = 0;

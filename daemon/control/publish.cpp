@@ -130,7 +130,8 @@ struct StatusCopy {
 asio::awaitable<Json> status(Router& router, std::string version) {
   const auto question = [](path::Shard& s) {
     const conntrack::Table& table = s.connections();
-    return StatusCopy{table.size(),          table.capacity(),       table.bytes_per_connection(),
+    const double bytes = table.bytes_per_connection() + s.mappings().bytes_per_connection();
+    return StatusCopy{table.size(),          table.capacity(),       bytes,
                       table.counters(),      s.counters().frames_in, s.counters().frames_out,
                       s.counters().shortcuts};
   };

@@ -229,6 +229,7 @@ std::optional<DropReason> Mappings::choose_classic(Connection& c, net::IpAddress
 }
 
 bool Mappings::has_spoken_to(const Connection& holder, net::IpAddress peer) const {
+  if (peer_of(holder).address == peer) return true;
   Connection wanted = holder;  // any connection of the same mapping with this peer
   (wanted.has(Connection::kInbound) ? wanted.original.source_address
                                     : wanted.original.destination_address) = peer;
@@ -318,12 +319,13 @@ void Mappings::hold(const Connection& c) {
   if (c.has(Connection::kClassicPort))
     if (std::size_t* used = classic_count(c.original.protocol)) ++*used;
   const std::uint32_t record = table_.index_of(c);
-  if (c.has(Connection::kFilterByAddress)) peers_.insert(hash_peer(c), record);
   const auto ring = ring_of(c);
   if (!ring) {
     links_[record] = {record, record};
     return insert(record);
   }
+  // The ring's first connection is found without an index of peers; most rings have no other.
+  if (c.has(Connection::kFilterByAddress)) peers_.insert(hash_peer(c), record);
   links_[record] = {*ring, links_[*ring].previous};
   links_[links_[record].previous].next = record;
   links_[*ring].previous = record;

@@ -58,6 +58,14 @@ class Mappings {
   void hold(const conntrack::Connection& connection);
   void release(const conntrack::Connection& connection);
 
+  // What mappings add to the memory of each connection: one of a ring is in both indices of rings,
+  // the others are in the one of peers instead, which is smaller.
+  double bytes_per_connection() const {
+    return static_cast<double>(outside_.bytes() + inside_.bytes()) /
+               static_cast<double>(table_.capacity()) +
+           sizeof(Links);
+  }
+
   // free=… of /proc/net/ip_masquerade.
   std::size_t classic_free(net::Protocol protocol) const;
 
@@ -98,7 +106,7 @@ class Mappings {
   Random random_;
   HashIndex outside_;  // one connection of each ring, by protocol and outside endpoint
   HashIndex inside_;   // the same by inside endpoint, and the peer's address where that counts
-  HashIndex peers_;    // every connection whose mapping filters by address, by endpoint and peer
+  HashIndex peers_;    // where mappings filter by address: the ring's others, by endpoint and peer
   std::unique_ptr<Links[]> links_;
   net::Port classic_next_ = kClassicFirst;
   std::array<std::size_t, 3> classic_used_{};  // udp, tcp, icmp, as the file's header counts them
