@@ -264,7 +264,10 @@ void choose_destination(Shard& shard, Packet& packet) {
   const Policy& policy = shard.policy();
   const auto* own = policy.hairpin_rule_for(packet.ingress, packet.tuple);
   const bool hairpin_is_off = own != nullptr && own->behaviour.hairpin == nat::Hairpin::off;
-  if (!hairpin_is_off && shard.mappings().admit(connection, own != nullptr)) return;
+  // Of TCP only a beginning: whatever else comes out of the blue opens nothing (TS-09).
+  const bool begins = packet.tuple.protocol != net::Protocol::tcp ||
+                      (packet.tcp_flags.syn() && !packet.tcp_flags.ack());
+  if (begins && !hairpin_is_off && shard.mappings().admit(connection, own != nullptr)) return;
   const PortIndex owner = policy.owner_of(packet.tuple.destination_address);
   const auto* rule = policy.nat.destination_for(packet.ingress, owner, packet.tuple);
   if (hairpin_is_off) return;

@@ -136,6 +136,23 @@ TEST_CASE("U-09: who comes in by a mapping is related, until it is answered, the
       router.reaches(from_outside("192.0.2.77", 9, {outside.address, 4001}), "192.168.1.10", 4001));
 }
 
+TEST_CASE("TS-09: by a mapping of TCP only a SYN comes in, whatever the filter lets in") {
+  BehaviourRouter router{nat::kOpen};
+  const auto outside =
+      router.sent(tcp().flags("S").from("192.168.1.10", 4000).to("198.51.100.1", 80));
+  const auto stranger = [&](const char* flags) {
+    return tcp().flags(flags).from("192.0.2.77", 99).to(outside.address.text(), outside.port);
+  };
+  for (const char* flags : {".", "P.", "F.", "R", "R.", "S."}) {
+    CAPTURE(std::string{flags});
+    CHECK_FALSE(router.reaches(stranger(flags), "192.168.1.10", 4000));
+  }
+  router.left(kWan, Side::host);
+  router.pass(std::chrono::hours{24 * 6});
+  router.sent(tcp().flags("S").from("192.168.1.10", 4000).to("198.51.100.1", 80));
+  CHECK(router.reaches(stranger("S"), "192.168.1.10", 4000));
+}
+
 TEST_CASE("U-10, U-11: two hosts inside meet by their outside endpoints, and see those only") {
   for (const bool tcp_too : {false, true}) {
     CAPTURE(tcp_too);
