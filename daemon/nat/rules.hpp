@@ -65,7 +65,6 @@ struct DestinationRule {
     forward,   // to a host, or to one of several in turn by their hash
     redirect,  // to the router itself
     network,   // 1:1, the host bits stay
-    none,
   };
   Kind kind = Kind::forward;
   PortIndex ingress = kNoPort;  // kNoPort: any

@@ -228,7 +228,6 @@ net::IpAddress forward_address(Shard& shard, const Packet& packet, const nat::Ad
 
 void apply(Shard& shard, const Packet& packet, const nat::DestinationRule& rule) {
   using Kind = nat::DestinationRule::Kind;
-  if (rule.kind == Kind::none) return;
   Tuple& reply = packet.connection->reply;
   if (rule.kind == Kind::network)
     reply.source_address = nat::map_network(packet.tuple.destination_address, rule.network);
