@@ -1,0 +1,46 @@
+// Stages defragment, track and confirm: whose packet it is.
+
+#include "daemon/path/stages.hpp"
+
+#include "daemon/conntrack/track.hpp"
+#include "daemon/path/shard.hpp"
+
+namespace masqgate::path::stages {
+
+Verdict defragment(Shard& shard, Packet& packet) {
+  if (!packet.is_fragment) return Verdict::accept();
+  switch (shard.fragments().pass(packet, shard.now())) {
+    case fragment::Flows::Fate::known:
+      return Verdict::accept();
+    case fragment::Flows::Fate::parked:
+      return Verdict::stolen();
+    default:
+      return Verdict::drop(DropReason::fragment);
+  }
+}
+
+Verdict track(Shard& shard, Packet& packet) {
+  if (const auto reason =
+          conntrack::track(packet, shard.connections(), shard.policy().timeouts, shard.now()))
+    return Verdict::drop(*reason);
+  // An error of ours about a connection's first packet, which is not in the table yet.
+  if (packet.made_here && packet.quoted && packet.state == ConnState::invalid)
+    packet.state = ConnState::related;
+  if (packet.connection != nullptr && packet.state != ConnState::related)
+    conntrack::account(packet, packet.frame.ip().size());
+  return Verdict::accept();
+}
+
+Verdict confirm(Shard& shard, Packet& packet) {
+  conntrack::Connection* connection = packet.connection;
+  if (connection == nullptr || connection->has(conntrack::Connection::kConfirmed))
+    return Verdict::accept();
+  connection->egress = packet.egress;
+  const Duration timeout = conntrack::timeout_of(*connection, shard.policy().timeouts);
+  if (!shard.connections().confirm(*connection, shard.now(), timeout))
+    return Verdict::drop(DropReason::tuple_clash);
+  shard.mappings().hold(*connection);
+  return Verdict::accept();
+}
+
+}  // namespace masqgate::path::stages
