@@ -20,7 +20,7 @@ def refused(function, *arguments):
     raise l.Failed(f"was not refused: {arguments}: {shown}")
 
 
-@story("R1: connections are listed in pages, filtered, and complete", needs_masqgate=True)
+@story("R1, C-13: connections are listed in pages, filtered, and complete", needs_masqgate=True)
 def pages(lab):
     lab.masqgate.start()
     echo = servers.UdpEcho(lab.server)

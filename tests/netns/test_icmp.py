@@ -43,7 +43,7 @@ def traceroute(lab):
     check_equal(hops(lab.carol, l.INTERNET), [l.ROUTER_LAN2, l.INTERNET], "hops from the second LAN")
 
 
-@story("M2: 'port unreachable' comes home to the socket that asked")
+@story("M2, U-16, I-10: 'port unreachable' comes home to the socket that asked")
 def port_unreachable(lab):
     lab.masqgate.start()
     sock = servers.udp_socket(lab.alice)
@@ -57,7 +57,7 @@ def port_unreachable(lab):
     check(refused, "no 'port unreachable' arrived")
 
 
-@story("M2: an error from inside goes out with the WAN address, quoting the packet as it was outside")
+@story("M2, I-13: an error from inside goes out with the WAN address, quoting the packet as it was outside")
 def error_from_inside(lab):
     lab.masqgate.start()
     echo = servers.UdpEcho(lab.server)
@@ -71,7 +71,7 @@ def error_from_inside(lab):
     check(f"{l.ROUTER_WAN} > " in line and f"{l.ROUTER_WAN} udp port {port} unreachable" in line, line)
 
 
-@story("M2: timestamp queries pass")
+@story("M2, I-01: timestamp queries pass")
 def timestamp(lab):
     lab.masqgate.start()
     with lab.alice.inside():
@@ -85,7 +85,7 @@ def timestamp(lab):
     check_equal((answer[0], struct.unpack("!HH", answer[4:8])), (14, (77, 1)), "type, identifier and number")
 
 
-@story("M2: the router itself answers pings on all its addresses")
+@story("M2, I-17: the router itself answers pings on all its addresses")
 def ping_router(lab):
     lab.masqgate.start()
     for address in (l.ROUTER_LAN, l.ROUTER_LAN2, l.ROUTER_WAN):

@@ -48,6 +48,18 @@ def udp(lab):
     check_equal(len(set(echo.peers)), len(flows), "ports outside")
 
 
+@story("C-14, C-16: flows come and go, and no line is logged for any of them", needs_masqgate=True)
+def silence(lab):
+    lab.masqgate.start()
+    before = lab.masqgate.process.output()
+    servers.UdpEcho(lab.server)
+    servers.Http(lab.server)
+    for number in range(200):
+        check(servers.echoed(servers.udp_socket(lab.alice), (l.INTERNET, 7), b"x"), f"flow {number} got no answer")
+    lab.bob.run("curl", "--silent", "--fail", f"http://{l.INTERNET}/")
+    check_equal(lab.masqgate.process.output(), before, "what the daemon printed")
+
+
 @story("M1: big datagrams pass in fragments")
 def fragments(lab):
     lab.masqgate.start()

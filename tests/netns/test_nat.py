@@ -91,7 +91,7 @@ def collision(lab):
     check(echoes[0].peers[0] != echoes[0].peers[-1], "the other host's port is not shared")
 
 
-@story("M5, U-10: a forwarded web server answers the world and its neighbours by the outside address",
+@story("M5, U-10, T-11: a forwarded web server answers the world and its neighbours by the outside address",
        needs_masqgate=True)
 def forward(lab):
     lab.masqgate.start(configuration(
@@ -105,7 +105,7 @@ def forward(lab):
     check_equal(web.addresses(), {l.SERVER, l.ROUTER_WAN}, "clients")
 
 
-@story("M4: 1:1 gives a host an address of its own, from both sides", needs_masqgate=True)
+@story("M4, N-05, X-14: 1:1 gives a host an address of its own, from both sides", needs_masqgate=True)
 def one_to_one(lab):
     outside = "203.0.113.9"
     config = configuration({"netmap": "wan", "source": f"{l.ALICE}/32", "to": f"{outside}/32"})

@@ -81,7 +81,7 @@ def behind_tcp(lab):
     check_transfers(lab, add_far(lab), FAR)
 
 
-@story("M2: the WAN port itself is narrower: the router says so, and cuts what may be cut")
+@story("M2, U-17, U-18: the WAN port itself is narrower: the router says so, and cuts what may be cut")
 def narrow_port_datagrams(lab):
     lab.unplug("wan0")
     lab.plug_wan(NARROW)

@@ -211,7 +211,7 @@ TEST_CASE("hairpin off: an outside endpoint asked from inside is the router's ow
   CHECK(router.left(kLan, Side::host).size() == 1);
 }
 
-TEST_CASE("U-03: linux shares a port towards different peers, rfc never does") {
+TEST_CASE("U-03, X-04: linux shares a port towards different peers, rfc never does") {
   for (const bool shared : {false, true}) {
     BehaviourRouter router{shared ? nat::kLinux : nat::kRfc};
     const auto one = router.sent(ask("192.168.1.10", 4000, "198.51.100.1", 53));
@@ -222,7 +222,7 @@ TEST_CASE("U-03: linux shares a port towards different peers, rfc never does") {
   }
 }
 
-TEST_CASE("U-02: a pool gives each host one address; without pairing each socket has its own") {
+TEST_CASE("U-02, C-03: a pool gives each host one address; without pairing each socket has its own") {
   for (const bool paired : {true, false}) {
     CAPTURE(paired);
     BehaviourRouter router;

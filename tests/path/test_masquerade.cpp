@@ -57,7 +57,7 @@ TEST_CASE("M1: partial checksums and big segments pass as they are, only adjuste
         "");
 }
 
-TEST_CASE("M2: an echo request leaves with our address, its reply comes home") {
+TEST_CASE("M2, I-01: an echo request leaves with our address, its reply comes home") {
   TestRouter router;
   router.arrive(kLan, icmp_echo(77).from("192.168.1.10").to("198.51.100.1").payload("ping"));
   const Octets out = router.one(kWan);
@@ -67,7 +67,7 @@ TEST_CASE("M2: an echo request leaves with our address, its reply comes home") {
                  {destination("192.168.1.10"), icmp_identifier(77), good_checksums()}) == "");
 }
 
-TEST_CASE("M2: an error from the way out reaches the inside host with the packet it sent") {
+TEST_CASE("M2, I-10, I-11, I-12: an error comes home quoting the packet that was sent inside") {
   TestRouter router;
   router.arrive(kLan, query());
   const Octets out = router.one(kWan);
@@ -78,7 +78,7 @@ TEST_CASE("M2: an error from the way out reaches the inside host with the packet
                   good_checksums()}) == "");
 }
 
-TEST_CASE("M2: an error of an inside host leaves with our address and our packet in it") {
+TEST_CASE("M2, I-13: an error of an inside host leaves with our address and our packet in it") {
   TestRouter router;
   router.arrive(kLan, query());
   const Octets out = router.one(kWan);
@@ -92,7 +92,7 @@ TEST_CASE("M2: an error of an inside host leaves with our address and our packet
 }
 
 TEST_CASE(
-    "M2: traceroute: the last hop's life ends here, and the sender hears it from our inside "
+    "M2, I-17: traceroute: the last hop's life ends here, and the sender hears it from our inside "
     "address") {
   TestRouter router;
   router.arrive(kLan, query().ttl(1));
@@ -104,7 +104,7 @@ TEST_CASE(
   CHECK(router.imbalance() == "");
 }
 
-TEST_CASE("M2: too big for the link: the sender hears the MTU, quoting what it sent") {
+TEST_CASE("M2, U-17, U-18: too big for the link: who forbids cutting hears the MTU, others are cut") {
   TestRouter router;
   router.policy.ports[kWan].mtu = 1280;
   router.apply();

@@ -153,7 +153,7 @@ TEST_CASE("error: needs a frame and a source of the packet's family") {
   CHECK(icmp::build_error(frame, about, message, address(kRouter4)));
 }
 
-TEST_CASE("may answer: never errors, later fragments, groups, nobody") {
+TEST_CASE("I-19: answers are never for errors, later fragments, groups, nobody") {
   const auto inner4 = udp();
   const auto inner6 = udp().to("2001:db8::1");
   struct Case {
@@ -275,7 +275,7 @@ TEST_CASE("TS-07: there is no reset for what deserves none") {
   CHECK_FALSE(icmp::build_reset(none, packet_of(pool, tcp().flags("S"))));
 }
 
-TEST_CASE("rate limiter: a burst to each destination, then one an interval, and a limit of all") {
+TEST_CASE("I-19, TS-07: a burst to each destination, then one an interval, and a limit of all") {
   const icmp::RateLimiter::Limits limits{
       .interval = 100ms, .burst = 3, .interval_of_all = 10ms, .burst_of_all = 5};
   icmp::RateLimiter limiter{HashKey{1, 2}, limits};

@@ -115,7 +115,7 @@ TEST_CASE("U-03, T-10, U-04, U-05: never two on one port; class and parity are k
 }
 
 // What was seen gives no better guess of the next than chance (RFC 6056).
-TEST_CASE("P-04: 10,000 changed ports: neither repeated differences nor crowded places") {
+TEST_CASE("P-03, P-04, X-11, C-17: 10,000 changed ports: neither repeated differences nor crowded places") {
   Lab lab{16384};
   std::map<int, int> differences;
   std::array<int, 16> places{};
@@ -193,7 +193,7 @@ TEST_CASE("M3: classic ports count 61000 to 65095 for all protocols together, an
   CHECK(port_of(lab.open(flow("192.168.1.10", 2, "192.0.2.1"), kClassic22)) == 61002);
 }
 
-TEST_CASE("M3: 40,960 classic entries of a protocol, not one more, and each comes back") {
+TEST_CASE("M3, C-15: 40,960 classic entries of a protocol, not one more, and each comes back") {
   Lab lab{50000};
   const auto tuple = [](std::uint32_t i) {
     Tuple t = flow("192.168.1.10", 4000, "198.51.100.1", static_cast<net::Port>(1 + i / 4096));

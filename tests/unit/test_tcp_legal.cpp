@@ -194,7 +194,7 @@ PacketBuilder packet_from(Direction d, const Wire& wire) {
 
 }  // namespace
 
-TEST_CASE("T-02, T-03, TS-05: no segment of a legal conversation is refused") {
+TEST_CASE("T-02, T-03, TS-05, X-01: no segment of a legal conversation is refused") {
   int finished = 0, aborted = 0;
   for (std::uint64_t seed = 1; seed <= 120; ++seed) {
     CAPTURE(seed);

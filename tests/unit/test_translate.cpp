@@ -56,7 +56,7 @@ const PacketBuilder kKinds[] = {udp(), tcp().flags("A"), icmp_echo(0), icmp_echo
 
 }  // namespace
 
-TEST_CASE("translate: complete checksums stay right, whatever is written over whatever") {
+TEST_CASE("N-01: complete checksums stay right, whatever is written over whatever") {
   Dice dice;
   FramePool pool{1};
   for (int round = 0; round < 4000; ++round) {
@@ -140,7 +140,7 @@ TEST_CASE("translate: a UDP checksum that comes out as zero is sent as all ones 
   }
 }
 
-TEST_CASE("translate: there and back again gives the same packet") {
+TEST_CASE("N-01: there and back again gives the same packet") {
   Dice dice;
   FramePool pool{1};
   for (int round = 0; round < 1000; ++round) {
