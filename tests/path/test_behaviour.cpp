@@ -222,7 +222,8 @@ TEST_CASE("U-03, X-04: linux shares a port towards different peers, rfc never do
   }
 }
 
-TEST_CASE("U-02, C-03: a pool gives each host one address; without pairing each socket has its own") {
+TEST_CASE(
+    "U-02, C-03: a pool gives each host one address; without pairing each socket has its own") {
   for (const bool paired : {true, false}) {
     CAPTURE(paired);
     BehaviourRouter router;

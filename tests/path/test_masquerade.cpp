@@ -104,7 +104,8 @@ TEST_CASE(
   CHECK(router.imbalance() == "");
 }
 
-TEST_CASE("M2, U-17, U-18: too big for the link: who forbids cutting hears the MTU, others are cut") {
+TEST_CASE(
+    "M2, U-17, U-18: too big for the link: who forbids cutting hears the MTU, others are cut") {
   TestRouter router;
   router.policy.ports[kWan].mtu = 1280;
   router.apply();

@@ -115,7 +115,9 @@ TEST_CASE("U-03, T-10, U-04, U-05: never two on one port; class and parity are k
 }
 
 // What was seen gives no better guess of the next than chance (RFC 6056).
-TEST_CASE("P-03, P-04, X-11, C-17: 10,000 changed ports: neither repeated differences nor crowded places") {
+TEST_CASE(
+    "P-03, P-04, X-11, C-17: 10,000 changed ports: neither repeated differences nor crowded "
+    "places") {
   Lab lab{16384};
   std::map<int, int> differences;
   std::array<int, 16> places{};
