@@ -18,6 +18,8 @@
 #include <variant>
 #include <vector>
 
+#include "daemon/conntrack/connection.hpp"
+#include "daemon/firewall/mark_bits.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/packet/packet.hpp"
@@ -134,9 +136,28 @@ struct DestinationPortMatch {
   }
 };
 
+// Marks are those of the moment: rules before this one may have changed them.
+struct MarkMatch {
+  static constexpr bool per_packet = false;
+  MarkBits bits;
+  bool negated = false;
+  bool matches(const Packet& p) const noexcept { return bits.are_in(p.mark) != negated; }
+};
+
+// A packet without a connection has the mark 0.
+struct ConnMarkMatch {
+  static constexpr bool per_packet = false;
+  MarkBits bits;
+  bool negated = false;
+  bool matches(const Packet& p) const noexcept {
+    return bits.are_in(p.connection == nullptr ? 0 : p.connection->mark) != negated;
+  }
+};
+
 // Cheap questions first: rules ask in this order, whatever the order in their document.
-using Match = std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, SourceMatch,
-                           DestinationMatch, SourcePortMatch, DestinationPortMatch>;
+using Match =
+    std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
+                 SourceMatch, DestinationMatch, SourcePortMatch, DestinationPortMatch>;
 
 inline bool matches(const std::vector<Match>& all, const Packet& packet) noexcept {
   return std::ranges::all_of(all, [&](const Match& one) {

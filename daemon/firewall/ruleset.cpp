@@ -42,10 +42,9 @@ class Inspection {
     heights_[chain] = kOpen;
     std::size_t height = 0;
     for (std::size_t r = 0; r < chains_[chain].rules.size(); ++r) {
-      const Action& action = chains_[chain].rules[r].action;
-      if (action.kind != Action::Kind::jump) continue;
-      if (auto problem = follow(action.target, depth, height))
-        return BuildError{*problem, chain, r};
+      const auto* jump = std::get_if<Jump>(&chains_[chain].rules[r].action);
+      if (jump == nullptr) continue;
+      if (auto problem = follow(jump->target, depth, height)) return BuildError{*problem, chain, r};
       if (auto error = inner_) return error;
     }
     heights_[chain] = height;
@@ -81,8 +80,8 @@ class Inspection {
           return BuildError{"is not known in chain \"" + std::string{kHookNames[number(hook)]} +
                                 "\"; remove it here, or ask in another chain",
                             chain, r, m};
-      if (rule.action.kind == Action::Kind::jump)
-        if (auto error = reach(rule.action.target, hook)) return error;
+      if (const auto* jump = std::get_if<Jump>(&rule.action))
+        if (auto error = reach(jump->target, hook)) return error;
     }
     return std::nullopt;
   }
@@ -136,22 +135,50 @@ Decision Ruleset::judge(const Chain& chain, Packet& packet) const noexcept {
   return {chain.policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept};
 }
 
+namespace {
+
+// What walking on needs to know of an action that was carried out.
+struct Step {
+  enum class Kind : std::uint8_t { next, decided, jump, leave };
+  Kind kind = Kind::next;
+  Decision decision{};
+  ChainIndex target = 0;
+};
+
+struct Perform {
+  Packet& packet;
+  Step operator()(const Accept&) const { return {Step::Kind::decided, {Decision::Kind::accept}}; }
+  Step operator()(const Drop&) const { return {Step::Kind::decided, {Decision::Kind::drop}}; }
+  Step operator()(const Reject& action) const {
+    return {Step::Kind::decided, {Decision::Kind::reject, action.with}};
+  }
+  Step operator()(const Jump& action) const { return {Step::Kind::jump, {}, action.target}; }
+  Step operator()(const Return&) const { return {Step::Kind::leave}; }
+  Step operator()(const Continue&) const { return {}; }
+  template <typename Change>
+  Step operator()(const Change& change) const {
+    change.apply(packet);
+    return {};
+  }
+};
+
+}  // namespace
+
 // Empty if the end of the chain, or a return, was reached. Recursion ends: build() has measured it.
 std::optional<Decision> Ruleset::walk(const Chain& chain, Packet& packet) const noexcept {
   for (const Rule& rule : chain.rules) {
     if (!matches(rule.matches, packet)) continue;
     packet.trail.add(rule.counter);
-    switch (rule.action.kind) {
-      case Action::Kind::accept:
-        return Decision{Decision::Kind::accept};
-      case Action::Kind::drop:
-        return Decision{Decision::Kind::drop};
-      case Action::Kind::reject:
-        return Decision{Decision::Kind::reject, rule.action.with};
-      case Action::Kind::return_:
+    const Step step = std::visit(Perform{packet}, rule.action);
+    switch (step.kind) {
+      case Step::Kind::next:
+        break;
+      case Step::Kind::decided:
+        return step.decision;
+      case Step::Kind::leave:
         return std::nullopt;
-      case Action::Kind::jump:
-        if (const auto decision = walk(chains_[rule.action.target], packet)) return decision;
+      case Step::Kind::jump:
+        if (const auto decision = walk(chains_[step.target], packet)) return decision;
     }
   }
   return std::nullopt;

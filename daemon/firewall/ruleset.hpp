@@ -22,13 +22,10 @@
 #include <variant>
 #include <vector>
 
+#include "daemon/firewall/action.hpp"
 #include "daemon/firewall/match.hpp"
 
 namespace masqgate::firewall {
-
-// How a refused sender is told: ICMP unreachable codes (RFC 792, RFC 1812 5.2.7.1, RFC 4443 3.1),
-// or a TCP reset (RFC 9293 3.5.2).
-enum class RejectWith : std::uint8_t { port_unreachable, host, net, prohibited, tcp_reset };
 
 struct Decision {
   enum class Kind : std::uint8_t { accept, drop, reject };
@@ -37,16 +34,7 @@ struct Decision {
   constexpr bool operator==(const Decision&) const = default;
 };
 
-using ChainIndex = std::uint16_t;  // place in the list of chains
 using CounterIndex = std::uint16_t;
-
-struct Action {
-  enum class Kind : std::uint8_t { accept, drop, reject, jump, return_ };
-  Kind kind = Kind::accept;
-  RejectWith with = RejectWith::port_unreachable;  // of a reject
-  ChainIndex target = 0;                           // of a jump
-  bool operator==(const Action&) const = default;
-};
 
 struct Rule {
   std::string id;  // unique in its chain, kept when rules around it change

@@ -118,5 +118,23 @@ def autofw(lab):
     check_equal((row[4], row[5]), ("C0A8000A", "CB007101"), f"host and peer in {row}")
 
 
+@story("F3 mark: MFW with marks of the firewall: the requests go A B A B, unmarked ones nowhere", needs_masqgate=True)
+def marked(lab):
+    config = r.configuration()
+    config["firewall"]["forward"]["rules"].append({"id": "forwards", "destination": l.LAN, "action": "accept"})
+    config["firewall"]["prerouting"] = {"rules": [
+        {"id": "web", "in": "wan", "state": "new", "protocol": "tcp", "destination": l.ROUTER_WAN,
+         "destination_port": 80, "action": {"mark": "0x1f"}}]}
+    lab.masqgate.start(config)
+    web_servers(lab)
+    ipmasqadm(lab, f"mfw -A -m 31 -r {l.ALICE} 80 -p 1")
+    ipmasqadm(lab, f"mfw -A -m 31 -r {l.BOB} 80 -p 1")
+    check_equal(fetch(lab, 4), "ABAB", "who served")
+    done = lab.server.run("curl", "-sS", "--max-time", "5", f"http://{l.ROUTER_WAN}:8080/", check=False)
+    check_equal(done.returncode, 7, f"a connection that nobody marked: {done.stderr}")
+    rules = {rule["rule"]: rule for rule in lab.masqgate.rest.get("/v1/rules")["rules"]}
+    check_equal(rules["web"]["packets"], 4, "packets marked")
+
+
 if __name__ == "__main__":
     main()

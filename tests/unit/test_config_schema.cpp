@@ -206,6 +206,8 @@ TEST_CASE("schema: it takes what the daemon takes") {
       {"id": "x", "comment": "c", "state": "!new", "out": "!lan", "protocol": "!47",
        "source": "!10.0.0.0/8", "destination": "10.0.0.1", "action": "return"},
       {"state": ["new"], "source_port": 80, "destination_port": ["!1-2", "!3"], "action": "drop"},
+      {"mark": 1, "connmark": "!0x1/0xf", "action": {"mark": "1/0x1"}},
+      {"action": {"connmark": "restore"}}, {"action": {"connmark": 4294967295}},
       {"protocol": "tcp", "action": {"reject": "tcp_reset"}}]}}})";
   for (const std::string& text : {std::string{kEveryObject}, every_rule, test::example_document(),
                                   test::source_file("systemd/masqgate.json")}) {

@@ -152,6 +152,13 @@ TEST_CASE("firewall: each match, positive, negative and negated") {
       {R"("state": "invalid")", [](Packet& p) { p.state = ConnState::invalid; }, true},
       {R"("state": "related")", [](Packet& p) { p.state = ConnState::related; }, true},
       {R"("state": "untracked")", [](Packet& p) { p.state = ConnState::untracked; }, true},
+      {R"("mark": 5)", [](Packet& p) { p.mark = 5; }, true},
+      {R"("mark": "0x5")", same, false},
+      {R"("mark": "!5")", same, true},
+      {R"("mark": "0x10/0xf0")", [](Packet& p) { p.mark = 0x715; }, true},
+      {R"("mark": "!0x10/0xf0")", [](Packet& p) { p.mark = 0x715; }, false},
+      {R"("connmark": "0")", same, true},  // no connection, no mark
+      {R"("connmark": "!0/0xff")", same, false},
       // All of them must hold.
       {R"("source": "192.168.0.0/24", "destination_port": "80", "in": "lan")", same, true},
       {R"("source": "192.168.0.0/24", "destination_port": "81", "in": "lan")", same, false}};
@@ -300,6 +307,18 @@ TEST_CASE("firewall: bad documents are refused where they are wrong") {
       {R"({"": {}})", "/firewall/", "1 to 32 letters"},
       {R"({"a": []})", "/firewall/a", "must be an object"},
       {R"({"a": {"rule": []}})", "/firewall/a/rule", "known here: policy, rules"},
+      {R"({"a": {"rules": [{"action": {"mark": 4294967296}}]}})", "/firewall/a/rules/0/action/mark",
+       "4294967295"},
+      {R"({"a": {"rules": [{"action": {"mark": "0x1ffffffff"}}]}})",
+       "/firewall/a/rules/0/action/mark", "4294967295"},
+      {R"({"a": {"rules": [{"action": {"mark": "0x10/0xf"}}]}})", "/firewall/a/rules/0/action/mark",
+       "not in its mask"},
+      {R"({"a": {"rules": [{"action": {"connmark": "keep"}}]}})",
+       "/firewall/a/rules/0/action/connmark", "no number"},
+      {R"({"a": {"rules": [{"mark": "1/", "action": "accept"}]}})", "/firewall/a/rules/0/mark",
+       "no number"},
+      {R"({"a": {"rules": [{"action": {"mark": 1, "connmark": 1}}]}})",
+       "/firewall/a/rules/0/action", "one member"},
       {R"({"a": {"policy": "drop"}})", "/firewall/a/policy", "only the built-in chains"},
       {R"({"input": {"policy": "reject"}})", "/firewall/input/policy",
        "\"reject\" is none of: accept, drop"},
@@ -310,10 +329,10 @@ TEST_CASE("firewall: bad documents are refused where they are wrong") {
       {R"({"input": {"rules": [{"action": "accept"}, {"action": "ACCEPT"}]}})",
        "/firewall/input/rules/1/action", "accept, drop, reject, return"},
       {R"({"input": {"rules": [{"action": "accept", "sorce": "1.1.1.1"}]}})",
-       "/firewall/input/rules/0/sorce", "state, in, out, protocol, source"},
+       "/firewall/input/rules/0/sorce", "known here: id, state, in, out, protocol"},
       {R"({"input": {"rules": [{"action": {}}]}})", "/firewall/input/rules/0/action", "one of"},
       {R"({"input": {"rules": [{"action": {"goto": "a"}}]}})",
-       "/firewall/input/rules/0/action/goto", "jump, reject"},
+       "/firewall/input/rules/0/action/goto", "reject, jump"},
       {R"({"a": {}, "input": {"rules": [{"action": {"jump": "a", "reject": "net"}}]}})",
        "/firewall/input/rules/0/action", "one of"},
       {R"({"input": {"rules": [{"action": {"jump": "a"}}]}})",
@@ -431,7 +450,7 @@ TEST_CASE("firewall: jumps nest so deep and no deeper, whatever the order of cha
 
 TEST_CASE("firewall: build refuses jumps to chains that are not there") {
   Rule rule;
-  rule.action = {Action::Kind::jump, {}, 7};
+  rule.action = Jump{7};
   const auto built = Ruleset::build({Chain{"a", Policy::accept, {rule}}});
   REQUIRE(std::holds_alternative<BuildError>(built));
   CHECK(std::get<BuildError>(built).rule == 0);

@@ -1,0 +1,210 @@
+#include "daemon/firewall/match_json.hpp"
+
+#include <array>
+#include <type_traits>
+
+#include "daemon/firewall/words.hpp"
+
+namespace masqgate::firewall {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, ConnState>, 5> kStates{
+    {{"new", ConnState::new_},
+     {"established", ConnState::established},
+     {"related", ConnState::related},
+     {"invalid", ConnState::invalid},
+     {"untracked", ConnState::untracked}}};
+
+// "80", "1024-65535", 80, or a list of these.
+template <typename PortMatch>
+PortMatch read_ports(const Value& value) {
+  PortMatch match;
+  for (const Term& term :
+       read_terms(value, [](const Value& one) { return number_term(one, 65535); })) {
+    const auto range = net::PortRange::parse(term.text);
+    if (!range)
+      term.value.refuse(Value::quoted(term.text) +
+                        " is no port or range of ports such as \"80\" or \"1024-65535\"");
+    match.ranges.push_back(*range);
+    match.negated = term.negated;
+  }
+  return match;
+}
+
+template <typename PortMatch>
+Json write_ports(const PortMatch& match) {
+  std::vector<std::string> texts;
+  for (const net::PortRange& range : match.ranges) texts.push_back(range.text());
+  return write_terms(match.negated, texts);
+}
+
+// The words of each match: its member in a rule, how it is read and how it is written.
+template <typename M>
+struct Words;
+
+template <>
+struct Words<StateMatch> {
+  static constexpr std::string_view kMember = "state";
+  static StateMatch read(const Value& value, PortNames) {
+    StateMatch match;
+    for (const Term& term : read_terms(value, [](const Value& one) { return Term{one}; })) {
+      match.states.add(term.value.word(term.text, words(kStates)));
+      match.negated = term.negated;
+    }
+    return match;
+  }
+  static Json write(const StateMatch& match, PortNames) {
+    std::vector<std::string> texts;
+    for (const auto& [name, state] : kStates)
+      if (match.states.contains(state)) texts.emplace_back(name);
+    return write_terms(match.negated, texts);
+  }
+};
+
+template <>
+struct Words<IngressMatch> {
+  static constexpr std::string_view kMember = "in";
+  static IngressMatch read(const Value& value, PortNames ports) {
+    const Term term{value};
+    return {read_port(value, term.text, ports), term.negated};
+  }
+  static Json write(const IngressMatch& match, PortNames ports) {
+    return spell(match.negated, ports[match.port]);
+  }
+};
+
+template <>
+struct Words<EgressMatch> {
+  static constexpr std::string_view kMember = "out";
+  static EgressMatch read(const Value& value, PortNames ports) {
+    const Term term{value};
+    return {read_port(value, term.text, ports), term.negated};
+  }
+  static Json write(const EgressMatch& match, PortNames ports) {
+    return spell(match.negated, ports[match.port]);
+  }
+};
+
+template <>
+struct Words<ProtocolMatch> {
+  static constexpr std::string_view kMember = "protocol";
+  static ProtocolMatch read(const Value& value, PortNames) {
+    const Term term{value};
+    const auto protocol = net::parse_protocol(term.text);
+    if (!protocol)
+      value.refuse(Value::quoted(term.text) +
+                   " is no protocol; write tcp, udp, icmp, icmpv6 … or a number from 0 to 255");
+    return {*protocol, term.negated};
+  }
+  static Json write(const ProtocolMatch& match, PortNames) {
+    return spell(match.negated, net::text(match.protocol));
+  }
+};
+
+template <typename M>
+M read_mark_match(const Value& value) {
+  const Term term = number_term(value, 0xffffffff);
+  return {read_mark(value, term.text), term.negated};
+}
+
+template <>
+struct Words<MarkMatch> {
+  static constexpr std::string_view kMember = "mark";
+  static MarkMatch read(const Value& value, PortNames) { return read_mark_match<MarkMatch>(value); }
+  static Json write(const MarkMatch& match, PortNames) {
+    return spell(match.negated, write_mark(match.bits));
+  }
+};
+
+template <>
+struct Words<ConnMarkMatch> {
+  static constexpr std::string_view kMember = "connmark";
+  static ConnMarkMatch read(const Value& value, PortNames) {
+    return read_mark_match<ConnMarkMatch>(value);
+  }
+  static Json write(const ConnMarkMatch& match, PortNames) {
+    return spell(match.negated, write_mark(match.bits));
+  }
+};
+
+template <>
+struct Words<SourceMatch> {
+  static constexpr std::string_view kMember = "source";
+  static SourceMatch read(const Value& value, PortNames) {
+    const Term term{value};
+    return {read_prefix(value, term.text), term.negated};
+  }
+  static Json write(const SourceMatch& match, PortNames) {
+    return spell(match.negated, match.prefix.text());
+  }
+};
+
+template <>
+struct Words<DestinationMatch> {
+  static constexpr std::string_view kMember = "destination";
+  static DestinationMatch read(const Value& value, PortNames) {
+    const Term term{value};
+    return {read_prefix(value, term.text), term.negated};
+  }
+  static Json write(const DestinationMatch& match, PortNames) {
+    return spell(match.negated, match.prefix.text());
+  }
+};
+
+template <>
+struct Words<SourcePortMatch> {
+  static constexpr std::string_view kMember = "source_port";
+  static SourcePortMatch read(const Value& value, PortNames) {
+    return read_ports<SourcePortMatch>(value);
+  }
+  static Json write(const SourcePortMatch& match, PortNames) { return write_ports(match); }
+};
+
+template <>
+struct Words<DestinationPortMatch> {
+  static constexpr std::string_view kMember = "destination_port";
+  static DestinationPortMatch read(const Value& value, PortNames) {
+    return read_ports<DestinationPortMatch>(value);
+  }
+  static Json write(const DestinationPortMatch& match, PortNames) { return write_ports(match); }
+};
+
+// All matches of the language, in its order.
+template <typename>
+struct Language;
+template <typename... M>
+struct Language<std::variant<M...>> {
+  static constexpr std::array<std::string_view, sizeof...(M)> kMembers{Words<M>::kMember...};
+
+  static std::vector<Match> read(const Value& rule, PortNames ports) {
+    std::vector<Match> matches;
+    const auto read_one = [&]<typename One>(std::type_identity<One>) {
+      if (const auto value = rule.find(Words<One>::kMember))
+        matches.emplace_back(Words<One>::read(*value, ports));
+    };
+    (read_one(std::type_identity<M>{}), ...);
+    return matches;
+  }
+};
+using Matches = Language<Match>;
+
+}  // namespace
+
+std::span<const std::string_view> match_members() {
+  return Matches::kMembers;
+}
+
+std::string_view member_of(const Match& match) {
+  return Matches::kMembers[match.index()];
+}
+
+std::vector<Match> read_matches(const Value& rule, PortNames ports) {
+  return Matches::read(rule, ports);
+}
+
+Json write_match(const Match& match, PortNames ports) {
+  return std::visit([&]<typename M>(const M& one) -> Json { return Words<M>::write(one, ports); },
+                    match);
+}
+
+}  // namespace masqgate::firewall
