@@ -45,7 +45,7 @@ class TimerWheel {
 
  private:
   static constexpr unsigned kLevels = 4, kSlotBits = 6, kSlots = 1 << kSlotBits;
-  using Tick = std::uint64_t;
+  using Tick = std::uint32_t;  // lasts nine years from boot
   struct Node {
     std::uint32_t next;
     std::uint32_t previous;

@@ -76,6 +76,9 @@ struct Connection {
     kAdmitted = 16384,           // the destination was found by a mapping
     kTcpPickedUp = 32768,        // TCP: the handshake was not seen (tcp_window.hpp)
   };
+  enum Trait : std::uint8_t {
+    kOutboundRefresh = 1,  // only what goes out keeps it alive (U-07)
+  };
 
   Tuple original;
   Tuple reply;
@@ -89,13 +92,20 @@ struct Connection {
   TcpState tcp_state = TcpState::none;
   std::uint8_t tcp_scales = 0;  // half a byte for each direction: 0 unknown, else shift + 1
   std::uint16_t flags = 0;
-  PortIndex ingress = kNoPort;  // of the first packet
-  PortIndex egress = kNoPort;   // of the first packet
+  PortIndex ingress = kNoPort;   // of the first packet
+  std::uint8_t timeout_set = 0;  // of the policy's; 0: that of all connections
+  std::uint8_t traits = 0;
   std::array<Half, 2> halves{};
 
   bool has(Flag flag) const { return (flags & flag) != 0; }
   void set(Flag flag) { flags = static_cast<std::uint16_t>(flags | flag); }
   void clear(Flag flag) { flags = static_cast<std::uint16_t>(flags & ~flag); }
+  bool has(Trait trait) const { return (traits & trait) != 0; }
+  void set(Trait trait) { traits = static_cast<std::uint8_t>(traits | trait); }
+  // Whether a packet of this direction keeps the connection alive.
+  bool refreshed_by(Direction d) const {
+    return !has(kOutboundRefresh) || (d == Direction::reply) == has(kInbound);
+  }
   Time created() const { return Time{Tick{created_ticks}}; }
   void set_created(Time time) {
     created_ticks = static_cast<std::uint32_t>(

@@ -20,7 +20,7 @@ namespace masqgate::conntrack {
 
 class Region {
  public:
-  static constexpr std::uint32_t kVersion = 3;
+  static constexpr std::uint32_t kVersion = 4;
 
   // Maps the file at path, creating it if it is missing. capacity: records. An empty path gives
   // memory that ends with the process. Throws std::system_error with the path if the file cannot be

@@ -25,7 +25,8 @@ std::uint32_t Table::identity_of(const Connection& c) const {
                               Connection::kMappedByConnection | Connection::kShared |
                               Connection::kInbound | Connection::kAdmitted;
   return c.original.hash(region_.key()) ^ (c.reply.hash(region_.key()) * 31) ^
-         (c.serial * 37 + (c.flags & kFixed));
+         (c.serial * 37 + (c.flags & kFixed)) ^
+         (std::uint32_t{c.timeout_set} << 24 | std::uint32_t{c.traits} << 16);
 }
 
 bool Table::is_sound(const Connection& c) const {
@@ -163,7 +164,7 @@ bool Table::make_room() {
 
 double Table::bytes_per_connection() const {
   const double index = static_cast<double>(tuples_.bytes()) / static_cast<double>(capacity());
-  constexpr double kTimerNode = 16;
+  constexpr double kTimerNode = 12;
   return sizeof(Connection) + index + kTimerNode;
 }
 

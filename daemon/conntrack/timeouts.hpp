@@ -1,10 +1,11 @@
 // How long an idle connection is remembered, per protocol and state (history 2.2, 2.9), and how
-// strictly TCP is followed.
+// strictly TCP is followed; for all connections, and for those of rules that say otherwise.
 
 #pragma once
 
 #include <array>
 #include <chrono>
+#include <vector>
 
 #include "daemon/base/clock.hpp"
 #include "daemon/conntrack/connection.hpp"
@@ -15,7 +16,7 @@ namespace masqgate::conntrack {
 enum class Profile : std::uint8_t { linux_24, classic_22, rfc };
 
 struct Timeouts {
-  Profile profile = Profile::linux_24;
+  Profile profile = Profile::rfc;
   // By TcpState: none, established, syn_sent, syn_recv, fin_wait, time_wait, close, close_wait,
   // last_ack, listen.
   std::array<Duration, kTcpStates> tcp{};
@@ -59,6 +60,32 @@ struct Timeouts {
             seconds{30},
             seconds{600}};
   }
+};
+
+// What rules say otherwise, by Connection::timeout_set. A number that no rule has (any more) means
+// what holds for all.
+struct RuleTimeouts {
+  std::array<std::uint8_t, 256> places{};  // in sets, from 1 on
+  std::vector<Timeouts> sets;
+};
+
+// All timeouts as one: which ones a connection has. Refers to what it was made from.
+class TimeoutsInForce {
+ public:
+  TimeoutsInForce(const Timeouts& all) : all_{&all} {}  // NOLINT: where no rules are
+  TimeoutsInForce(const Timeouts& all, const RuleTimeouts& of_rules)
+      : all_{&all}, of_rules_{&of_rules} {}
+
+  const Timeouts& all() const { return *all_; }
+  const Timeouts& of(const Connection& connection) const {
+    if (connection.timeout_set == 0 || of_rules_ == nullptr) return *all_;
+    const std::size_t place = of_rules_->places[connection.timeout_set];
+    return place == 0 ? *all_ : of_rules_->sets[place - 1];
+  }
+
+ private:
+  const Timeouts* all_;
+  const RuleTimeouts* of_rules_ = nullptr;
 };
 
 }  // namespace masqgate::conntrack

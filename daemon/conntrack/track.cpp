@@ -94,8 +94,20 @@ void describe(Packet& packet, bool answered) {
   packet.mark = packet.connection->mark;
 }
 
+// A packet that changes nothing keeps its connection alive, unless only the other direction does
+// (U-07), it is a RST, which may only shorten, or it is dropped later: then
+// packet.former_expiry counts again.
+void keep_alive(Connection& c, Packet& packet, Table& table, Duration timeout, Time now) {
+  const bool is_end = packet.tcp_flags.rst();
+  if (is_end ? now + timeout >= c.expires() : !c.refreshed_by(packet.direction)) return;
+  packet.former_expiry = c.expires_ns;
+  table.refresh_sooner(c, now, timeout);
+}
+
 std::optional<DropReason> follow_tcp(Connection& c, Packet& packet, Table& table,
-                                     const Timeouts& timeouts, Time now) {
+                                     const TimeoutsInForce& in_force, Time now) {
+  const Timeouts& timeouts = in_force.of(c);
+  const TcpState before = c.tcp_state;
   const bool answered = c.has(Connection::kSeenReply), reply = packet.direction == Direction::reply;
   const bool open = c.tcp_state == TcpState::established && !c.has(Connection::kAssured);
   if (looks_at_numbers(timeouts)) {
@@ -115,12 +127,16 @@ std::optional<DropReason> follow_tcp(Connection& c, Packet& packet, Table& table
   if (open && reply && packet.tcp_flags.ack()) c.set(Connection::kAssured);
   // A reset as the only answer: the attempt has failed and nothing is worth keeping (history 2.9).
   const bool failed = !answered && packet.tcp_flags.rst();
-  table.refresh_sooner(c, now, failed ? Duration{} : timeout_of(c, timeouts));
+  const Duration timeout = failed ? Duration{} : timeout_of(c, in_force);
+  if (failed || c.tcp_state != before)
+    table.refresh_sooner(c, now, timeout);
+  else
+    keep_alive(c, packet, table, timeout, now);
   return std::nullopt;
 }
 
 std::optional<DropReason> follow(Connection& c, Packet& packet, Table& table,
-                                 const Timeouts& timeouts, Time now) {
+                                 const TimeoutsInForce& timeouts, Time now) {
   const bool tcp = c.original.protocol == net::Protocol::tcp;
   if (tcp && !flags_are_valid(packet.tcp_flags, false)) {
     packet.state = ConnState::invalid;
@@ -131,17 +147,18 @@ std::optional<DropReason> follow(Connection& c, Packet& packet, Table& table,
   if (packet.direction == Direction::reply) c.set(Connection::kSeenReply);
   describe(packet, c.has(Connection::kSeenReply));
   if (answered && c.original.protocol == net::Protocol::udp) c.set(Connection::kAssured);
-  table.refresh_sooner(c, now, timeout_of(c, timeouts));
+  keep_alive(c, packet, table, timeout_of(c, timeouts), now);
   return std::nullopt;
 }
 
 // A later fragment changes nothing: it shares the state that its first one left. Of TCP it does not
 // even prolong it, because the first may have been refused.
-std::nullopt_t follow_first_fragment(Packet& packet, Table& table, const Timeouts& timeouts,
+std::nullopt_t follow_first_fragment(Packet& packet, Table& table, const TimeoutsInForce& timeouts,
                                      Time now) {
   Connection& c = *packet.connection;
   describe(packet, c.has(Connection::kSeenReply));
-  if (c.original.protocol != net::Protocol::tcp) table.refresh(c, now, timeout_of(c, timeouts));
+  if (c.original.protocol != net::Protocol::tcp)
+    keep_alive(c, packet, table, timeout_of(c, timeouts), now);
   return std::nullopt;
 }
 
@@ -176,7 +193,8 @@ std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& ti
 
 }  // namespace
 
-std::optional<DropReason> track(Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
+std::optional<DropReason> track(Packet& packet, Table& table, const TimeoutsInForce& timeouts,
+                                Time now) {
   if (is_icmp_error(packet)) return relate(packet, table);
   if (!is_trackable(packet)) return std::nullopt;
   const Found found = table.find(packet.tuple);
@@ -185,7 +203,7 @@ std::optional<DropReason> track(Packet& packet, Table& table, const Timeouts& ti
     packet.state = ConnState::invalid;  // its first fragment was not let in
     return std::nullopt;
   }
-  if (found.connection == nullptr) return begin(packet, table, timeouts, now);
+  if (found.connection == nullptr) return begin(packet, table, timeouts.all(), now);
   packet.connection = found.connection;
   packet.direction = found.direction;
   if (later_fragment) return follow_first_fragment(packet, table, timeouts, now);
@@ -198,7 +216,8 @@ void account(Packet& packet, std::size_t bytes) {
   half.bytes += bytes;
 }
 
-Duration timeout_of(const Connection& c, const Timeouts& timeouts) {
+Duration timeout_of(const Connection& c, const TimeoutsInForce& in_force) {
+  const Timeouts& timeouts = in_force.of(c);
   switch (c.original.protocol) {
     case net::Protocol::tcp:
       if (c.tcp_state == TcpState::close && is_reset_in_doubt(c)) return timeouts.tcp_reset;

@@ -12,14 +12,15 @@ namespace masqgate::conntrack {
 // Sets packet.connection, direction and state. A new connection is created unconfirmed. Says why if
 // the packet must be dropped: the table is full, an ICMP error is wrong (I-04) or forged (TS-08), or
 // a TCP segment is out of its window (TS-01, TS-04).
-std::optional<DropReason> track(Packet& packet, Table& table, const Timeouts& timeouts, Time now);
+std::optional<DropReason> track(Packet& packet, Table& table, const TimeoutsInForce& timeouts,
+                                Time now);
 
 // Counts a packet of a known connection and prolongs its life; the state has been decided by
 // track().
 void account(Packet& packet, std::size_t bytes);
 
 // The lifetime that the connection's present state gives it.
-Duration timeout_of(const Connection& connection, const Timeouts& timeouts);
+Duration timeout_of(const Connection& connection, const TimeoutsInForce& timeouts);
 
 // May later packets of this connection go without the state machine? True when a plain packet (TCP:
 // ACK without SYN, FIN, RST) can change nothing but the expiry.

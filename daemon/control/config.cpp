@@ -104,6 +104,15 @@ Duration& other(conntrack::Timeouts& timeouts) {
 
 using conntrack::TcpState;
 using conntrack::Timeouts;
+
+// Opening and closing at once (RFC 5382 REQ-5); what stands behind it in the list goes before it.
+void set_transitory(conntrack::Timeouts& timeouts, Duration duration) {
+  for (const TcpState state : {TcpState::syn_sent, TcpState::syn_recv, TcpState::fin_wait,
+                               TcpState::close_wait, TcpState::last_ack, TcpState::time_wait})
+    timeouts.tcp[static_cast<std::size_t>(state)] = duration;
+}
+constexpr std::string_view kTransitory = "tcp_transitory";
+
 constexpr std::array<TimeoutName, 14> kTimeouts{{{"tcp_syn_sent", tcp<TcpState::syn_sent>},
                                                  {"tcp_syn_recv", tcp<TcpState::syn_recv>},
                                                  {"tcp_established", tcp<TcpState::established>},
@@ -120,8 +129,8 @@ constexpr std::array<TimeoutName, 14> kTimeouts{{{"tcp_syn_sent", tcp<TcpState::
                                                  {"generic", other<&Timeouts::generic>}}};
 
 constexpr auto kTimeoutNames = [] {
-  std::array<std::string_view, kTimeouts.size()> names{};
-  for (std::size_t i = 0; i < names.size(); ++i) names[i] = kTimeouts[i].name;
+  std::array<std::string_view, kTimeouts.size() + 1> names{kTransitory};
+  for (std::size_t i = 0; i < kTimeouts.size(); ++i) names[i + 1] = kTimeouts[i].name;
   return names;
 }();
 
@@ -132,11 +141,7 @@ ConntrackConfig read_conntrack(const Value& value) {
   if (const auto max = value.find("max"))
     config.max = static_cast<std::uint32_t>(max->number(kLeast, kMost));
   if (const auto profile = value.find("profile")) config.profile = profile->word(words(kProfiles));
-  if (const auto timeouts = value.find("timeouts")) {
-    constexpr std::uint64_t kYear = 365 * 24 * 3600;
-    for (const auto& [name, seconds] : timeouts->allow(kTimeoutNames).members())
-      config.timeouts[name] = std::chrono::seconds{seconds.number(1, kYear)};
-  }
+  if (const auto timeouts = value.find("timeouts")) config.timeouts = read_timeouts(*timeouts);
   if (const auto tcp = value.find("tcp")) {
     tcp->allow({"loose", "liberal"});
     if (const auto loose = tcp->find("loose")) config.tcp_loose = loose->boolean();
@@ -257,6 +262,22 @@ std::string read_file(const std::string& path) {
 
 }  // namespace
 
+TimeoutWords read_timeouts(const Value& value) {
+  constexpr std::uint64_t kYear = 365 * 24 * 3600;
+  TimeoutWords timeouts;
+  for (const auto& [name, seconds] : value.allow(kTimeoutNames).members())
+    timeouts[name] = std::chrono::seconds{seconds.number(1, kYear)};
+  return timeouts;
+}
+
+void change(conntrack::Timeouts& timeouts, const TimeoutWords& words) {
+  if (const auto found = words.find(kTransitory); found != words.end())
+    set_transitory(timeouts, found->second);
+  for (const TimeoutName& one : kTimeouts)
+    if (const auto found = words.find(one.name); found != words.end())
+      one.find(timeouts) = found->second;
+}
+
 std::span<const std::string_view> timeout_names() {
   return kTimeoutNames;
 }
@@ -298,9 +319,7 @@ std::vector<std::string> port_names(const Config& config) {
 
 conntrack::Timeouts timeouts_of(const ConntrackConfig& config) {
   conntrack::Timeouts timeouts = conntrack::Timeouts::of(config.profile);
-  for (const TimeoutName& one : kTimeouts)
-    if (const auto found = config.timeouts.find(one.name); found != config.timeouts.end())
-      one.find(timeouts) = found->second;
+  change(timeouts, config.timeouts);
   timeouts.tcp_loose = config.tcp_loose;
   timeouts.tcp_liberal = config.tcp_liberal;
   return timeouts;

@@ -63,6 +63,9 @@ struct RouteConfig {
   std::optional<std::uint32_t> table;  // otherwise main
 };
 
+// Seconds by their names in the document, where they differ from the profile's.
+using TimeoutWords = std::map<std::string, std::chrono::seconds, std::less<>>;
+
 // A rule of "nat"; nat/rules.hpp says what the parts mean.
 struct NatConfig {
   enum class Kind : std::uint8_t { masquerade, snat, netmap, exclude, dnat, redirect };
@@ -74,13 +77,13 @@ struct NatConfig {
   net::Prefix network;                // netmap: outside
   net::PortRange ports{0, 0};         // 0 to 0: not given
   nat::Behaviour behaviour;           // of masquerade, snat, netmap
+  TimeoutWords timeouts;              // the same
 };
 
 struct ConntrackConfig {
   std::uint32_t max = 262144;  // connections
-  conntrack::Profile profile = conntrack::Profile::linux_24;
-  // Those that differ from the profile's, by their name in the document.
-  std::map<std::string, std::chrono::seconds, std::less<>> timeouts;
+  conntrack::Profile profile = conntrack::Profile::rfc;
+  TimeoutWords timeouts;
   bool tcp_loose = true;     // connections may be joined in their middle
   bool tcp_liberal = false;  // of what is outside the window only RST is refused
 };
@@ -132,5 +135,6 @@ ConfigFile load(const std::string& path, const std::string& runtime = default_ru
 std::vector<std::string> port_names(const Config& config);  // by PortIndex
 nat::Rules nat_rules(const Config& config);
 conntrack::Timeouts timeouts_of(const ConntrackConfig& config);
+conntrack::RuleTimeouts rule_timeouts(const Config& config);
 
 }  // namespace masqgate::control

@@ -1,6 +1,7 @@
 // The section "nat" of the configuration document: reading, checking, writing, compiling.
 
 #include <algorithm>
+#include <set>
 
 #include "daemon/control/config_words.hpp"
 #include "daemon/firewall/firewall_json.hpp"
@@ -16,6 +17,7 @@ using nat::AddressRange;
 using nat::Behaviour;
 
 constexpr std::uint64_t kMostAddresses = 65536;  // of a pool
+constexpr std::size_t kMostTimeoutSets = 64;     // the connection has a byte for their number
 
 constexpr std::array<std::pair<std::string_view, Kind>, 6> kKinds{{{"masquerade", Kind::masquerade},
                                                                    {"snat", Kind::snat},
@@ -38,6 +40,10 @@ constexpr std::array<std::pair<std::string_view, nat::PortChoice>, 4> kPortChoic
      {"random", nat::PortChoice::random},
      {"contiguous", nat::PortChoice::contiguous},
      {"classic", nat::PortChoice::classic}}};
+constexpr std::array<std::pair<std::string_view, nat::Refresh>, 2> kRefreshes{
+    {{"outbound", nat::Refresh::outbound}, {"both", nat::Refresh::both}}};
+constexpr std::array<std::pair<std::string_view, nat::UnsolicitedSyn>, 2> kUnsolicitedSyns{
+    {{"silent", nat::UnsolicitedSyn::silent}, {"unreachable", nat::UnsolicitedSyn::unreachable}}};
 constexpr std::array<std::pair<std::string_view, nat::Hairpin>, 3> kHairpins{
     {{"external", nat::Hairpin::external},
      {"internal", nat::Hairpin::internal},
@@ -47,11 +53,8 @@ bool is_source_kind(Kind kind) {
   return kind == Kind::masquerade || kind == Kind::snat;
 }
 
-// "rfc", or an object that names a preset and what differs from it.
-Behaviour read_profile(const Value& value) {
-  if (value.json().is_string()) return value.word(words(kPresets));
-  value.allow(
-      {"preset", "mapping", "filtering", "ports", "parity", "overload", "paired", "hairpin"});
+// What differs from a preset.
+Behaviour read_behaviour(const Value& value) {
   Behaviour behaviour;
   if (const auto preset = value.find("preset")) behaviour = preset->word(words(kPresets));
   if (const auto mapping = value.find("mapping")) behaviour.mapping = mapping->word(words(kScopes));
@@ -63,7 +66,23 @@ Behaviour read_profile(const Value& value) {
   if (const auto paired = value.find("paired")) behaviour.paired = paired->boolean();
   if (const auto hairpin = value.find("hairpin"))
     behaviour.hairpin = hairpin->word(words(kHairpins));
+  if (const auto refresh = value.find("refresh"))
+    behaviour.refresh = refresh->word(words(kRefreshes));
+  if (const auto syn = value.find("unsolicited_syn"))
+    behaviour.unsolicited_syn = syn->word(words(kUnsolicitedSyns));
   return behaviour;
+}
+
+// "rfc", or an object.
+void read_profile(const Value& value, NatConfig& rule) {
+  if (value.json().is_string()) {
+    rule.behaviour = value.word(words(kPresets));
+    return;
+  }
+  value.allow({"preset", "mapping", "filtering", "ports", "parity", "overload", "paired", "hairpin",
+               "refresh", "unsolicited_syn", "timeouts"});
+  rule.behaviour = read_behaviour(value);
+  if (const auto timeouts = value.find("timeouts")) rule.timeouts = read_timeouts(*timeouts);
 }
 
 // "203.0.113.5" or "203.0.113.8-203.0.113.15".
@@ -221,7 +240,7 @@ NatConfig read_rule(const Value& value, const Config& config, const Names& names
   if (kind == Kind::netmap) read_netmap(value, rule, port);
   if (kind == Kind::dnat) read_dnat(value, rule, config);
   read_ports(value, rule);
-  if (const auto profile = value.find("profile")) rule.behaviour = read_profile(*profile);
+  if (const auto profile = value.find("profile")) read_profile(*profile, rule);
   return rule;
 }
 
@@ -242,16 +261,50 @@ bool covers(const NatConfig& wide, const NatConfig& narrow) {
          n.destination_ports.last <= w.destination_ports.last;
 }
 
-Json write_profile(const Behaviour& behaviour) {
-  for (const auto& [name, preset] : kPresets)
-    if (preset == behaviour) return std::string{name};
+Json write_behaviour(const Behaviour& behaviour) {
   return {{"mapping", json::word_of(words(kScopes), behaviour.mapping)},
           {"filtering", json::word_of(words(kScopes), behaviour.filtering)},
           {"ports", json::word_of(words(kPortChoices), behaviour.ports)},
           {"parity", behaviour.parity},
           {"overload", behaviour.overload},
           {"paired", behaviour.paired},
-          {"hairpin", json::word_of(words(kHairpins), behaviour.hairpin)}};
+          {"hairpin", json::word_of(words(kHairpins), behaviour.hairpin)},
+          {"refresh", json::word_of(words(kRefreshes), behaviour.refresh)},
+          {"unsolicited_syn", json::word_of(words(kUnsolicitedSyns), behaviour.unsolicited_syn)}};
+}
+
+Json write_profile(const NatConfig& rule) {
+  const auto preset =
+      std::ranges::find(kPresets, rule.behaviour, &std::pair<std::string_view, Behaviour>::second);
+  if (preset != kPresets.end() && rule.timeouts.empty()) return std::string{preset->first};
+  Json out = preset != kPresets.end() ? Json{{"preset", std::string{preset->first}}}
+                                      : write_behaviour(rule.behaviour);
+  if (!rule.timeouts.empty()) out["timeouts"] = write_timeouts(rule.timeouts);
+  return out;
+}
+
+// The number of a rule's timeouts depends on what they say alone, as far as it can: a connection has
+// only the number, and goes by it after the document has changed and after a restart.
+std::uint8_t timeout_set(const TimeoutWords& timeouts, std::vector<const TimeoutWords*>& taken) {
+  if (timeouts.empty()) return 0;
+  SipHash hash{HashKey{1, 2}};
+  for (const auto& [name, duration] : timeouts) {
+    for (const char letter : name) hash.add(static_cast<std::uint64_t>(letter));
+    hash.add(static_cast<std::uint64_t>(duration.count()));
+  }
+  taken.resize(256);
+  std::size_t number = hash.finish() % 255 + 1;
+  while (taken[number] != nullptr && *taken[number] != timeouts) number = number % 255 + 1;
+  taken[number] = &timeouts;
+  return static_cast<std::uint8_t>(number);
+}
+
+// By place of the rule.
+std::vector<std::uint8_t> timeout_sets(const Config& config) {
+  std::vector<const TimeoutWords*> taken;
+  std::vector<std::uint8_t> numbers;
+  for (const NatConfig& rule : config.nat) numbers.push_back(timeout_set(rule.timeouts, taken));
+  return numbers;
 }
 
 std::string range_text(const AddressRange& range) {
@@ -259,7 +312,7 @@ std::string range_text(const AddressRange& range) {
                                    : range.first.text() + "-" + range.last.text();
 }
 
-void compile_source(const NatConfig& rule, nat::Rules& rules) {
+void compile_source(const NatConfig& rule, std::uint8_t timeouts, nat::Rules& rules) {
   using SourceKind = nat::SourceRule::Kind;
   nat::SourceRule out;
   out.kind = rule.kind == Kind::masquerade ? SourceKind::masquerade
@@ -272,6 +325,7 @@ void compile_source(const NatConfig& rule, nat::Rules& rules) {
   out.ports = rule.ports;
   out.network = rule.network;
   out.behaviour = rule.behaviour;
+  out.timeout_set = timeouts;
   rules.source.push_back(std::move(out));
 }
 
@@ -311,6 +365,14 @@ std::vector<NatConfig> read_nat(const Value& value, const Config& config) {
                  std::to_string(wider - rules.begin()) + " covers it; reorder or remove it");
     rules.push_back(std::move(rule));
   }
+  std::set<TimeoutWords> different;
+  for (std::size_t i = 0; i < rules.size(); ++i)
+    if (different.insert(rules[i].timeouts).second && different.size() > kMostTimeoutSets)
+      value.elements()[i]
+          .at("profile")
+          .at("timeouts")
+          .refuse("rules may have at most " + std::to_string(kMostTimeoutSets) +
+                  " different timeouts");
   return rules;
 }
 
@@ -329,19 +391,31 @@ state::Json write_nat_rule(const NatConfig& rule, const Config& config) {
     for (const AddressRange& range : rule.to) out["to"].push_back(range_text(range));
   if (rule.ports.last != 0)
     out[is_source_kind(rule.kind) ? "to_ports" : "to_port"] = rule.ports.text();
-  if (is_source_kind(rule.kind) || rule.kind == Kind::netmap)
-    out["profile"] = write_profile(rule.behaviour);
+  if (is_source_kind(rule.kind) || rule.kind == Kind::netmap) out["profile"] = write_profile(rule);
   return out;
 }
 
 nat::Rules nat_rules(const Config& config) {
   nat::Rules rules;
-  for (const NatConfig& rule : config.nat) {
+  const std::vector<std::uint8_t> sets = timeout_sets(config);
+  for (std::size_t i = 0; i < config.nat.size(); ++i) {
+    const NatConfig& rule = config.nat[i];
     const bool is_destination = rule.kind == Kind::dnat || rule.kind == Kind::redirect;
-    if (!is_destination) compile_source(rule, rules);
+    if (!is_destination) compile_source(rule, sets[i], rules);
     if (is_destination || rule.kind == Kind::netmap) compile_destination(rule, rules);
   }
   return rules;
+}
+
+conntrack::RuleTimeouts rule_timeouts(const Config& config) {
+  conntrack::RuleTimeouts out;
+  const std::vector<std::uint8_t> sets = timeout_sets(config);
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    if (sets[i] == 0 || out.places[sets[i]] != 0) continue;
+    change(out.sets.emplace_back(timeouts_of(config.conntrack)), config.nat[i].timeouts);
+    out.places[sets[i]] = static_cast<std::uint8_t>(out.sets.size());
+  }
+  return out;
 }
 
 }  // namespace masqgate::control

@@ -27,8 +27,11 @@ json::Words<Meaning> words(const std::array<std::pair<std::string_view, Meaning>
   return all;
 }
 
-// The names of "timeouts".
+// "timeouts", of all connections and of a rule's; their names; and what they change.
+TimeoutWords read_timeouts(const json::Value& value);
+state::Json write_timeouts(const TimeoutWords& timeouts);
 std::span<const std::string_view> timeout_names();
+void change(conntrack::Timeouts& timeouts, const TimeoutWords& words);
 
 // The section "nat": config_nat.cpp. The ports of config are read already.
 std::vector<NatConfig> read_nat(const json::Value& value, const Config& config);

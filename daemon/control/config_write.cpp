@@ -38,15 +38,20 @@ Json write_conntrack(const ConntrackConfig& conntrack) {
   Json out = Json::object();
   out["max"] = conntrack.max;
   out["profile"] = json::word_of(words(kProfiles), conntrack.profile);
-  Json& timeouts = out["timeouts"] = Json::object();
-  for (const std::string_view name : timeout_names())
-    if (const auto found = conntrack.timeouts.find(name); found != conntrack.timeouts.end())
-      timeouts[found->first] = found->second.count();
+  out["timeouts"] = write_timeouts(conntrack.timeouts);
   out["tcp"] = {{"loose", conntrack.tcp_loose}, {"liberal", conntrack.tcp_liberal}};
   return out;
 }
 
 }  // namespace
+
+Json write_timeouts(const TimeoutWords& timeouts) {
+  Json out = Json::object();
+  for (const std::string_view name : timeout_names())
+    if (const auto found = timeouts.find(name); found != timeouts.end())
+      out[found->first] = found->second.count();
+  return out;
+}
 
 Json to_json(const Config& config) {
   Json out = Json::object();

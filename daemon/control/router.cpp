@@ -184,6 +184,7 @@ void Router::publish_policy() {
   policy->ports = kernel_->view().ports;
   policy->nat = nat_rules(config_);
   policy->timeouts = timeouts_of(config_.conntrack);
+  policy->rule_timeouts = rule_timeouts(config_);
   policy->forwarding = forwarding_;
   shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](
                    path::Shard& shard) { shard.set_policy(policy); });

@@ -7,8 +7,11 @@ namespace {
 
 using conntrack::Connection;
 
-// How many random ports are tried before "no free ports": at 99 % fill one in 2^14 tries fails.
-constexpr int kProbes = 1024;
+// How many random ports are tried before the next free one behind a random port is taken; of a range
+// that is shared no port is known as free, so there are more tries.
+constexpr int kProbes = 16, kProbesShared = 1024;
+// How many ports that seem free are looked at: forwards may hold them, or what UsedPorts forgot.
+constexpr int kLook = 4096;
 
 void add(SipHash& hash, net::IpAddress address) {
   hash.add(address.high()).add(address.low());
@@ -62,6 +65,7 @@ Mappings::Mappings(conntrack::Table& table, Random random)
       outside_{table.capacity()},
       inside_{table.capacity()},
       peers_{table.capacity()},
+      used_ports_{table.key()},
       links_{std::make_unique_for_overwrite<Links[]>(table.capacity())} {
   for (std::uint32_t i = 0; table.region().adopted() && i < table.capacity(); ++i)
     if (table.at(i).has(Connection::kConfirmed)) hold(table.at(i));
@@ -89,9 +93,7 @@ std::uint32_t Mappings::hash_peer(const Connection& c) const {
 
 // Shared endpoints have several holders, so every one there is asked.
 template <typename Objects>
-bool Mappings::is_held(const Connection& connection, net::Endpoint outside,
-                       Objects&& objects) const {
-  const net::Protocol protocol = connection.original.protocol;
+bool Mappings::is_held(net::Protocol protocol, net::Endpoint outside, Objects&& objects) const {
   const auto holder = outside_.find(hash_outside(protocol, outside), [&](std::uint32_t record) {
     const Connection& c = table_.at(record);
     return c.original.protocol == protocol && outside_of(c) == outside && objects(c);
@@ -128,9 +130,10 @@ bool Mappings::fits(Connection& c, net::Endpoint outside, const Outside& given) 
     return !(may_share && other.has(Connection::kShared)) &&
            !(may_rejoin && inside_of(other) == inside);
   };
-  if (is_held(c, outside, objects)) return false;
   const net::Protocol protocol = c.original.protocol;
-  if (given.rules != nullptr && given.rules->is_forwarded(protocol, outside)) return false;
+  if (is_held(protocol, outside, objects)) return false;
+  if (given.rules != nullptr && given.rules->is_forwarded(given.egress, protocol, outside))
+    return false;
   if (given.port_forwards != nullptr && given.port_forwards->has(protocol, outside)) return false;
   return take(c, outside);
 }
@@ -182,7 +185,7 @@ std::optional<DropReason> Mappings::choose_port(Connection& c, net::IpAddress ad
   if (behaviour.ports == PortChoice::classic) return choose_classic(c, address, outside);
   const net::PortRange range = is_given(outside.ports) ? outside.ports : class_of(c.original);
   if (behaviour.ports == PortChoice::contiguous)
-    return choose_contiguous(c, address, range, outside);
+    return choose_next(c, {address, range.first}, range, outside, 1);
   const net::Port wanted = c.original.source_port;
   const bool is_allowed = !is_given(outside.ports) || range.contains(wanted);
   if (behaviour.ports == PortChoice::preserve && is_allowed && fits(c, {address, wanted}, outside))
@@ -199,18 +202,34 @@ std::optional<DropReason> Mappings::choose_random(Connection& c, net::IpAddress 
       range.first + (parity ? (range.first ^ c.original.source_port) & 1 : 0);
   if (first > range.last) return DropReason::no_free_ports;
   const std::uint32_t count = (range.last - first) / step + 1;
-  for (int i = 0; i < kProbes; ++i) {
-    const auto port = static_cast<net::Port>(first + step * random_.below(count));
-    if (fits(c, {address, port}, outside)) return std::nullopt;
-  }
-  return DropReason::no_free_ports;
+  const bool shared = c.has(Connection::kShared);
+  const auto any = [&] { return static_cast<net::Port>(first + step * random_.below(count)); };
+  for (int i = 0; i < (shared ? kProbesShared : kProbes); ++i)
+    if (fits(c, {address, any()}, outside)) return std::nullopt;
+  if (shared) return DropReason::no_free_ports;
+  return choose_next(c, {address, any()}, range, outside, step);
 }
 
-std::optional<DropReason> Mappings::choose_contiguous(Connection& c, net::IpAddress address,
-                                                      net::PortRange range,
-                                                      const Outside& outside) {
-  for (std::uint32_t port = range.first; port <= range.last; ++port)
-    if (fits(c, {address, static_cast<net::Port>(port)}, outside)) return std::nullopt;
+// The first port from this one on. Who may share looks at each, because one that is used may do.
+std::optional<DropReason> Mappings::choose_next(Connection& c, net::Endpoint from,
+                                                net::PortRange range, const Outside& outside,
+                                                unsigned step) {
+  const bool shared = c.has(Connection::kShared);
+  const std::uint32_t most = (range.last - range.first) / step + 1;
+  net::Endpoint candidate = from;
+  for (std::uint32_t i = 0; i < (shared ? most : std::min<std::uint32_t>(most, kLook)); ++i) {
+    if (!shared) {
+      const auto free = used_ports_.free_from(c.original.protocol, candidate.address,
+                                              candidate.port, range, step);
+      if (!free) break;
+      candidate.port = *free;
+    }
+    if (fits(c, candidate, outside)) return std::nullopt;
+    const std::uint32_t next = candidate.port + step;
+    candidate.port = static_cast<net::Port>(
+        next <= range.last ? next
+                           : range.first + (step == 2 ? (range.first ^ from.port) & 1u : 0u));
+  }
   return DropReason::no_free_ports;
 }
 
@@ -246,6 +265,15 @@ bool Mappings::lets_in(const Connection& holder, net::IpAddress peer) const {
   return holder.has(Connection::kFilterByAddress) && has_spoken_to(holder, peer);
 }
 
+// A stranger's connection is of the mapping by which it came in, and treated as that.
+void Mappings::join(Connection& c, const Connection& holder) {
+  c.flags = static_cast<std::uint16_t>(c.flags | (holder.flags & kOfMapping));
+  c.set(Connection::kInbound);
+  c.timeout_set = holder.timeout_set;
+  c.traits = static_cast<std::uint8_t>(c.traits | (holder.traits & Connection::kOutboundRefresh));
+  c.expires_ns = holder.expires_ns;
+}
+
 bool Mappings::admit(Connection& c, bool from_inside) const {
   if (!c.original.has_ports()) return false;
   const net::Protocol protocol = c.original.protocol;
@@ -266,10 +294,7 @@ bool Mappings::admit(Connection& c, bool from_inside) const {
   c.reply = reply;
   c.set(Connection::kAdmitted);
   // An insider's own source will be translated: it holds that mapping then, not this one.
-  if (!from_inside) {
-    c.flags = static_cast<std::uint16_t>(c.flags | (table_.at(*record).flags & kOfMapping));
-    c.set(Connection::kInbound);
-  }
+  if (!from_inside) join(c, table_.at(*record));
   return true;
 }
 
@@ -322,6 +347,7 @@ void Mappings::hold(const Connection& c) {
   const auto ring = ring_of(c);
   if (!ring) {
     links_[record] = {record, record};
+    used_ports_.note(c.original.protocol, outside_of(c), true);
     return insert(record);
   }
   // The ring's first connection is found without an index of peers; most rings have no other.
@@ -341,7 +367,17 @@ void Mappings::release(const Connection& c) {
   links_[links.previous].next = links.next;
   links_[links.next].previous = links.previous;
   const bool was_indexed = erase(record);
-  if (was_indexed && links.next != record) insert(links.next);
+  if (links.next == record)
+    end_ring(c);
+  else if (was_indexed)
+    insert(links.next);
+}
+
+// Shared endpoints may have another ring.
+void Mappings::end_ring(const Connection& c) {
+  const auto anybody = [](const Connection&) { return true; };
+  if (!is_held(c.original.protocol, outside_of(c), anybody))
+    used_ports_.note(c.original.protocol, outside_of(c), false);
 }
 
 }  // namespace masqgate::nat

@@ -20,6 +20,7 @@
 #include "daemon/conntrack/table.hpp"
 #include "daemon/nat/portfw.hpp"
 #include "daemon/nat/rules.hpp"
+#include "daemon/nat/used_ports.hpp"
 
 namespace masqgate::nat {
 
@@ -32,6 +33,7 @@ net::Endpoint peer_of(const conntrack::Connection& connection);
 struct Outside {
   std::span<const AddressRange> addresses;
   net::PortRange ports{0, 0};                   // 0 to 0: the class of the inside port
+  PortIndex egress = kNoPort;                   // where it leaves
   const Rules* rules = nullptr;                 // whose forwards keep their ports
   const PortForwards* port_forwards = nullptr;  // they too
 };
@@ -82,9 +84,11 @@ class Mappings {
   void insert(std::uint32_t record);
   bool erase(std::uint32_t record);
   template <typename Objects>
-  bool is_held(const Connection& connection, net::Endpoint outside, Objects&& objects) const;
+  bool is_held(net::Protocol protocol, net::Endpoint outside, Objects&& objects) const;
   std::optional<net::Endpoint> mapped(const Connection& connection, const Outside& outside) const;
   std::optional<std::uint32_t> ring_of(const Connection& connection) const;
+  static void join(Connection& connection, const Connection& holder);
+  void end_ring(const Connection& connection);
   bool has_spoken_to(const Connection& holder, net::IpAddress peer) const;
   bool lets_in(const Connection& holder, net::IpAddress peer) const;
   bool fits(Connection& connection, net::Endpoint outside, const Outside& given) const;
@@ -96,8 +100,9 @@ class Mappings {
   std::optional<DropReason> choose_random(Connection& connection, net::IpAddress address,
                                           net::PortRange range, const Outside& outside,
                                           bool parity);
-  std::optional<DropReason> choose_contiguous(Connection& connection, net::IpAddress address,
-                                              net::PortRange range, const Outside& outside);
+  std::optional<DropReason> choose_next(Connection& connection, net::Endpoint from,
+                                        net::PortRange range, const Outside& outside,
+                                        unsigned step);
   std::optional<DropReason> choose_classic(Connection& connection, net::IpAddress address,
                                            const Outside& outside);
   std::size_t* classic_count(net::Protocol protocol);
@@ -107,6 +112,7 @@ class Mappings {
   HashIndex outside_;  // one connection of each ring, by protocol and outside endpoint
   HashIndex inside_;   // the same by inside endpoint, and the peer's address where that counts
   HashIndex peers_;    // where mappings filter by address: the ring's others, by endpoint and peer
+  UsedPorts used_ports_;
   std::unique_ptr<Links[]> links_;
   net::Port classic_next_ = kClassicFirst;
   std::array<std::size_t, 3> classic_used_{};  // udp, tcp, icmp, as the file's header counts them

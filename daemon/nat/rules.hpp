@@ -57,6 +57,7 @@ struct SourceRule {
   net::PortRange ports{0, 0};  // of the outside endpoint; 0 to 0: the class of the inside port
   net::Prefix network;
   Behaviour behaviour;
+  std::uint8_t timeout_set = 0;  // of conntrack::RuleTimeouts
 };
 
 // For what comes in by a port, or is sent to an address of a port.
@@ -84,8 +85,9 @@ struct Rules {
   // owner: the port that has the packet's destination address, if one has.
   const DestinationRule* destination_for(PortIndex ingress, PortIndex owner,
                                          const Tuple& tuple) const;
-  // Whether a forward takes what comes to this endpoint (P-02): no mapping may stand there.
-  bool is_forwarded(net::Protocol protocol, net::Endpoint outside) const;
+  // Whether a forward takes what comes in by this port to this endpoint (P-02): no mapping may
+  // stand there.
+  bool is_forwarded(PortIndex ingress, net::Protocol protocol, net::Endpoint outside) const;
 };
 
 }  // namespace masqgate::nat

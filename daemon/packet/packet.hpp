@@ -90,6 +90,8 @@ struct Packet {
 
   // What tracking knows.
   conntrack::Connection* connection = nullptr;
+  std::int64_t former_expiry =
+      0;  // of the connection: counts again if the packet is refused
   std::uint32_t connection_serial = 0;  // while parked: which use of the record was meant
   Direction direction = Direction::original;
   ConnState state = ConnState::untracked;

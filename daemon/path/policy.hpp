@@ -39,9 +39,11 @@ struct Policy {
   std::shared_ptr<const route::Table> routes = std::make_shared<route::Table>();
   std::vector<PortInfo> ports;
   nat::Rules nat;
-  conntrack::Timeouts timeouts = conntrack::Timeouts::of(conntrack::Profile::linux_24);
+  conntrack::Timeouts timeouts = conntrack::Timeouts::of(conntrack::Profile::rfc);
+  conntrack::RuleTimeouts rule_timeouts;
   bool forwarding = true;
 
+  conntrack::TimeoutsInForce timeouts_in_force() const { return {timeouts, rule_timeouts}; }
   // The port that has this address; kNoPort if none has.
   PortIndex owner_of(net::IpAddress address) const;
   // The rule for what leaves through this port; null if it goes as it is.

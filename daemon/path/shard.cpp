@@ -132,8 +132,11 @@ void Shard::finish(Packet& packet, Verdict verdict) {
   if (verdict.kind() != Verdict::Kind::drop) return;
   count_drop(verdict.reason());
   conntrack::Connection* connection = packet.connection;
-  if (connection != nullptr && !connection->has(conntrack::Connection::kConfirmed))
+  if (connection == nullptr) return;
+  if (!connection->has(conntrack::Connection::kConfirmed))
     connections_.discard(*connection);
+  else if (packet.former_expiry != 0)
+    connection->expires_ns = packet.former_expiry;
 }
 
 void Shard::count(List list, std::size_t index, const Stage& stage, Verdict verdict) {

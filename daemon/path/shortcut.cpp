@@ -36,7 +36,9 @@ std::optional<Verdict> Shard::take_shortcut(Packet& packet) {
   packet.direction = found.direction;
   const std::size_t bytes = packet.frame.ip().size();
   conntrack::account(packet, bytes);
-  connections_.refresh(connection, now_, conntrack::timeout_of(connection, policy_->timeouts));
+  if (connection.refreshed_by(found.direction))
+    connections_.refresh(connection, now_,
+                         conntrack::timeout_of(connection, policy_->timeouts_in_force()));
   trails_.count(shortcut.trail, bytes);
   nat::rewrite(packet, connection.translated(found.direction),
                {shortcut.address_delta, shortcut.transport_delta});

@@ -106,12 +106,15 @@ std::optional<DropReason> take_source(Shard& shard, Packet& packet, const nat::S
   using Kind = nat::SourceRule::Kind;
   Connection& connection = *packet.connection;
   connection.set(Connection::kSourceNat);
+  connection.timeout_set = rule.timeout_set;
+  if (rule.behaviour.refresh == nat::Refresh::outbound)
+    connection.set(Connection::kOutboundRefresh);
   if (rule.kind == Kind::network) {
     connection.reply.destination_address =
         nat::map_network(packet.tuple.source_address, rule.network);
     return std::nullopt;
   }
-  nat::Outside outside{rule.pool, rule.ports, &shard.policy().nat,
+  nat::Outside outside{rule.pool, rule.ports, rule.egress, &shard.policy().nat,
                        &shard.forwards().port_forwards()};
   nat::AddressRange own;
   if (rule.kind == Kind::masquerade) {

@@ -132,7 +132,8 @@ Verdict resolve(Shard& shard, Packet& packet) {
       break;
   }
   if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;
-  shard.settle(packet);  // there may be other rules when it goes on
+  packet.former_expiry = 0;  // nobody refused it
+  shard.settle(packet);      // there may be other rules when it goes on
   return shard.neighbours().park(*entry, packet) ? Verdict::stolen()
                                                  : Verdict::drop(DropReason::neighbour_unresolved);
 }

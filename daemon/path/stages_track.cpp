@@ -2,6 +2,8 @@
 
 #include "daemon/path/stages.hpp"
 
+#include <algorithm>
+
 #include "daemon/conntrack/track.hpp"
 #include "daemon/path/shard.hpp"
 
@@ -20,8 +22,8 @@ Verdict defragment(Shard& shard, Packet& packet) {
 }
 
 Verdict track(Shard& shard, Packet& packet) {
-  if (const auto reason =
-          conntrack::track(packet, shard.connections(), shard.policy().timeouts, shard.now()))
+  if (const auto reason = conntrack::track(packet, shard.connections(),
+                                           shard.policy().timeouts_in_force(), shard.now()))
     return Verdict::drop(*reason);
   // An error of ours about a connection's first packet, which is not in the table yet.
   if (packet.made_here && packet.quoted && packet.state == ConnState::invalid)
@@ -31,12 +33,27 @@ Verdict track(Shard& shard, Packet& packet) {
   return Verdict::accept();
 }
 
+namespace {
+
+using conntrack::Connection;
+
+// Where only what goes out keeps a mapping alive, a stranger who comes in by it does not either: he
+// stays no longer than whoever was there, unless he is answered.
+Duration first_lifetime(const Shard& shard, const Connection& connection) {
+  const Duration full = conntrack::timeout_of(connection, shard.policy().timeouts_in_force());
+  const bool is_stranger = connection.has(Connection::kOutboundRefresh) &&
+                           connection.has(Connection::kAdmitted) &&
+                           connection.has(Connection::kInbound);
+  return is_stranger ? std::min(full, connection.expires() - shard.now()) : full;
+}
+
+}  // namespace
+
 Verdict confirm(Shard& shard, Packet& packet) {
   conntrack::Connection* connection = packet.connection;
   if (connection == nullptr || connection->has(conntrack::Connection::kConfirmed))
     return Verdict::accept();
-  connection->egress = packet.egress;
-  const Duration timeout = conntrack::timeout_of(*connection, shard.policy().timeouts);
+  const Duration timeout = first_lifetime(shard, *connection);
   if (!shard.connections().confirm(*connection, shard.now(), timeout))
     return Verdict::drop(DropReason::tuple_clash);
   shard.mappings().hold(*connection);

@@ -295,6 +295,7 @@ TEST_CASE("N-03: after one FIN the other side may speak for as long as it likes"
     router.pass(std::chrono::seconds{50});
     router.arrive(kWan, server().flags(".").seq(1 + 4 * i).ack(2).payload("more"));
     REQUIRE(router.left(kLan).size() == 1);
+    router.arrive(kLan, client().flags(".").seq(2).ack(5 + 4 * i));
   }
 }
 

@@ -432,8 +432,8 @@ TEST_CASE("config: what the parts of the router are given") {
   CHECK(rules.destination[2].to.size() == 3);
   CHECK(rules.destination[3].ingress == 0);
   const net::Endpoint outside{*net::IpAddress::parse("203.0.113.2"), 81};
-  CHECK(rules.is_forwarded(net::Protocol::tcp, outside));
-  CHECK_FALSE(rules.is_forwarded(net::Protocol::udp, outside));
+  CHECK(rules.is_forwarded(1, net::Protocol::tcp, outside));
+  CHECK_FALSE(rules.is_forwarded(1, net::Protocol::udp, outside));
 
   using conntrack::TcpState;
   const auto seconds = [](int n) { return Duration{std::chrono::seconds{n}}; };
@@ -456,9 +456,9 @@ TEST_CASE("config: what the parts of the router are given") {
   CHECK(timeouts.tcp_liberal);
 
   const auto untouched = timeouts_of(config().conntrack);
-  const auto linux_24 = conntrack::Timeouts::of(conntrack::Profile::linux_24);
-  CHECK(untouched.tcp == linux_24.tcp);
-  CHECK(untouched.udp == linux_24.udp);
+  const auto rfc = conntrack::Timeouts::of(conntrack::Profile::rfc);
+  CHECK(untouched.tcp == rfc.tcp);
+  CHECK(untouched.udp == rfc.udp);
   CHECK(untouched.tcp_reset == seconds(240));
   CHECK(untouched.tcp_loose);
   CHECK_FALSE(untouched.tcp_liberal);
@@ -473,7 +473,7 @@ TEST_CASE("config: the canonical form is read back to itself") {
                                           "wan": {"queues": 1, "inherit": false}}})");
   expected.merge_patch(Json::parse(R"({
     "runtime": "/run/masqgate", "routes": [], "nat": [], "firewall": {},
-    "conntrack": {"max": 262144, "profile": "linux", "timeouts": {},
+    "conntrack": {"max": 262144, "profile": "rfc", "timeouts": {},
                   "tcp": {"loose": true, "liberal": false}},
     "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
     "tree": "/run/masqgate/tree", "ip_forward": true})"));

@@ -116,8 +116,8 @@ TEST_CASE("a file that is no region of ours is set aside, said so, and left as i
   };
   for (const Case& c : {
            Case{"foreign magic", [](auto& b) { b[0] = 'x'; }, "it is not a connection region"},
-           Case{"another version", [](auto& b) { b[8] = 99; }, "it has version 99, not 3"},
-           Case{"another record size", [](auto& b) { b[12] ^= 1; }, "it has version 3"},
+           Case{"another version", [](auto& b) { b[8] = 99; }, "it has version 99, not 4"},
+           Case{"another record size", [](auto& b) { b[12] ^= 1; }, "it has version 4"},
            Case{"a wrong capacity", [](auto& b) { b[16] ^= 1; }, "its header checksum is wrong"},
            Case{"another boot", [](auto& b) { b[24] ^= 1; }, "its header checksum is wrong"},
            Case{"cut short", [](auto& b) { b.pop_back(); }, "it is cut short"},
