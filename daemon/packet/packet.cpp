@@ -136,6 +136,7 @@ std::optional<DropReason> parse_v4(Packet& packet) {
   packet.frame.set_ip_size(ip->total_length());
   packet.family = net::Family::v4;
   packet.is_fragment = ip->is_fragment();
+  packet.more_fragments = ip->more_fragments();
   packet.fragment_offset = static_cast<std::uint16_t>(ip->fragment_offset());
   packet.fragment_id = ip->identification();
   packet.dont_fragment = ip->dont_fragment();
@@ -160,6 +161,7 @@ std::optional<DropReason> parse_v6(Packet& packet) {
   packet.frame.set_ip_size(wire::Ipv6::kHeaderSize + ip->payload_length());
   packet.family = net::Family::v6;
   packet.is_fragment = walk->is_fragment;
+  packet.more_fragments = walk->more_fragments;
   packet.fragment_offset = static_cast<std::uint16_t>(walk->fragment_offset);
   packet.fragment_id = walk->identification;
   packet.dont_fragment = true;

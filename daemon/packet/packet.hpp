@@ -59,8 +59,9 @@ struct Packet {
 
   // Of the IP header and what follows it.
   net::Family family = net::Family::v4;
-  bool is_fragment = false;    // has no ports, unless it is the first
-  bool dont_fragment = false;  // always for IPv6
+  bool is_fragment = false;     // has no ports, unless it is the first
+  bool more_fragments = false;  // behind this one
+  bool dont_fragment = false;   // always for IPv6
   bool source_routed = false;
   std::uint8_t hop_limit = 0;
   std::uint8_t tos = 0;                // or traffic class
@@ -96,6 +97,10 @@ struct Packet {
   Direction direction = Direction::original;
   ConnState state = ConnState::untracked;
   std::uint32_t mark = 0;
+
+  // What programs have had to do with it (daemon/divert).
+  std::uint8_t hops = 0;            // how often it was diverted or injected
+  std::uint16_t divert_origin = 0;  // the port that it was injected by; 0: none
 
   // How the walk goes, for whoever steals the packet and brings it back.
   std::uint8_t list = 0;

@@ -43,6 +43,13 @@ enum class DropReason : std::uint8_t {
   neighbour_failed,      // the next hop does not answer; the sender was told
   no_frames,             // all frames of the shard are parked somewhere
   egress_full,           // the device took no more
+  divert_nobody,         // diverted, and nobody listens
+  divert_full,           // diverted, and too many wait already
+  divert_late,           // diverted, and no verdict came in time
+  divert_died,           // diverted, and its listener is gone
+  divert_verdict,        // diverted, and its listener said drop
+  divert_loop,           // diverted or injected too often
+  divert_bad_packet,     // its listener made something of it that is no sound packet
   shutting_down,         // no policy (yet): masqgate is starting or stopping
   count_,
 };
@@ -79,6 +86,13 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "neighbour_failed",
                                                                              "no_frames",
                                                                              "egress_full",
+                                                                             "divert_nobody",
+                                                                             "divert_full",
+                                                                             "divert_late",
+                                                                             "divert_died",
+                                                                             "divert_verdict",
+                                                                             "divert_loop",
+                                                                             "divert_bad_packet",
                                                                              "shutting_down"};
 static_assert(!kDropReasonNames.back().empty());
 

@@ -1,0 +1,61 @@
+// What a rule says about the packets that it diverts, and where in the rules such a packet stands.
+//
+// The terms travel with each packet, so that what was promised to it holds although the rules have
+// changed since.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace masqgate::divert {
+
+// What becomes of a packet when …
+enum class Nobody : std::uint8_t { drop, pass, reject, hold };  // nobody listens
+enum class Full : std::uint8_t { drop, drop_oldest, pass };     // too many wait already
+enum class Late : std::uint8_t { drop, pass };                  // no verdict came in time
+enum class Death : std::uint8_t { redeliver, drop, pass };      // its listener is gone
+
+struct Terms {
+  std::uint16_t port = 0;
+  Nobody nobody = Nobody::drop;
+  Full full = Full::drop;
+  Late late = Late::drop;
+  Death death = Death::redeliver;
+  bool defragment = false;           // deliver whole datagrams
+  bool allow_own = false;            // also what a listener of the port has injected
+  std::uint32_t deadline_ms = 2000;  // for a verdict
+  std::uint32_t grace_ms = 2000;  // for a new listener, after death or where nobody is told to hold
+  std::uint32_t first = 0;        // packets of each connection; 0: all
+  bool operator==(const Terms&) const = default;
+};
+
+// Jumps inside jumps, and the rule itself.
+inline constexpr std::size_t kDeepest = 17;
+
+// The way from a hook's chain to a rule: the rules that jumped, then the rule. Rules are named by
+// numbers that outlive a reload; the position serves while the rules are of the same generation, and
+// where the rule is gone.
+struct Place {
+  struct Step {
+    std::uint32_t rule = 0;
+    std::uint16_t position = 0;
+  };
+  std::array<Step, kDeepest> steps{};
+  std::uint8_t depth = 0;
+  std::uint8_t hook = 0;
+  std::uint32_t generation = 0;  // of the rules
+  const Step& rule() const { return steps[depth == 0 ? 0 : depth - 1u]; }
+};
+
+// What the corridor knows about a diverted packet that the packet itself does not say.
+struct Facts {
+  std::uint64_t flow = 0;      // the same for both directions of a conversation
+  std::uint32_t tracking = 0;  // as format.hpp counts
+  std::uint8_t hook = 0;       // the same
+  std::uint8_t direction = 0;  // the same
+  bool first_of_flow = false;
+};
+
+}  // namespace masqgate::divert

@@ -1,0 +1,278 @@
+// What listeners say: verdicts, injected packets, and words about the connection itself.
+
+#include "daemon/divert/desk.hpp"
+
+namespace masqgate::divert {
+
+// One frame of one listener.
+class Verdicts {
+ public:
+  Verdicts(Desk& desk, Member member, Time now)
+      : desk_{desk}, member_{member}, listener_{desk.listeners_[member]}, now_{now} {}
+
+  // False if the connection must end.
+  bool read(format::Bytes frame) {
+    format::Reader reader{frame};
+    while (const auto record = reader.next()) {
+      if (!listener_.bound) {
+        if (record->type != format::Type::bind) return refuse("a listener binds first");
+        if (!desk_.bind(member_, *record, now_)) return false;
+        continue;
+      }
+      if (!take(*record)) return false;
+    }
+    if (reader.flaw() != format::Flaw::none) return refuse(format::sentence(reader.flaw()));
+    if (listener_.draining) desk_.finish_drain(listener_);
+    // There is credit again.
+    if (!listener_.queue.empty()) desk_.want_flush(member_);
+    return true;
+  }
+
+ private:
+  bool refuse(std::string_view reason) {
+    desk_.bye(listener_, reason);
+    return false;
+  }
+
+  bool take(const format::Record& record) {
+    switch (record.type) {
+      case format::Type::verdict: {
+        const auto verdict = record.as<format::VerdictHeader>(format::Type::verdict);
+        if (!verdict) return refuse("a verdict is too short");
+        if (verdict->action > format::kLastAction) return refuse("a verdict has an unknown action");
+        judge(*verdict, record.rest);
+        return true;
+      }
+      case format::Type::inject: {
+        const auto inject = record.as<format::InjectHeader>(format::Type::inject);
+        if (!inject) return refuse("an injected packet's header is too short");
+        if (inject->data_length > record.rest.size() ||
+            inject->data_length > format::kLargestPacket)
+          return refuse("an injected packet is longer than its record");
+        this->inject(*inject, record.rest.first(inject->data_length));
+        return true;
+      }
+      case format::Type::bind:
+        return refuse("is bound already");
+      case format::Type::drain:
+        desk_.drain(member_);
+        return true;
+      default:
+        return true;  // of a later minor version
+    }
+  }
+
+  void complain(std::uint64_t id, format::Code code) { desk_.notice(listener_, id, code); }
+
+  // The packet that the verdict is about, if it is this listener's to judge.
+  Slot find(std::uint64_t id) {
+    const Slot slot = desk_.held_.find(id);
+    if (slot == kNoSlot) {
+      complain(id, format::Code::expired);
+      return kNoSlot;
+    }
+    const Held& held = desk_.held_.at(slot);
+    if (held.state == Held::State::given && held.member == member_) return slot;
+    complain(id, format::Code::unknown_id);
+    return kNoSlot;
+  }
+
+  void judge(const format::VerdictHeader& verdict, format::Bytes data) {
+    const Slot slot = find(verdict.id);
+    if (slot == kNoSlot) return;
+    using format::Action;
+    switch (static_cast<Action>(verdict.action)) {
+      case Action::accept:
+        return one(slot, verdict, data, true);
+      case Action::drop:
+        return one(slot, verdict, data, false);
+      case Action::accept_upto:
+        return all_to(slot, verdict, true);
+      case Action::drop_upto:
+        return all_to(slot, verdict, false);
+      case Action::reject:
+        ++listener_.counters.rejected;
+        note_time(slot);
+        return desk_.let_go(slot,
+                            {Release::Kind::reject, DropReason::divert_verdict, verdict.argument});
+      case Action::repeat_at:
+        return repeat(slot, verdict);
+      case Action::requeue:
+        return requeue(slot, verdict.argument, verdict.id);
+      case Action::hold:
+        return wait(slot, verdict.argument);
+    }
+  }
+
+  void note_time(Slot slot) { listener_.latency.add(now_ - desk_.held_.at(slot).given); }
+
+  void set_mark(Held& held, const format::VerdictHeader& verdict) {
+    if ((verdict.flags & format::kSetMark) == 0) return;
+    if (!listener_.may(format::kMaySetMark)) return complain(verdict.id, format::Code::not_allowed);
+    held.packet.mark = (held.packet.mark & ~verdict.mark_mask) | (verdict.mark & verdict.mark_mask);
+  }
+
+  void give_order(const Held& held, const format::VerdictHeader& verdict) {
+    using enum FlowOrders::Order;
+    if ((verdict.flags & (format::kFlowOffload | format::kFlowBlock)) == 0) return;
+    const bool block_it = (verdict.flags & format::kFlowBlock) != 0;
+    desk_.flows_.give(held.facts.flow, held.terms.port, block_it ? block : offload, verdict.budget);
+  }
+
+  // False if the new bytes are no packet.
+  bool modify(Slot slot, const format::VerdictHeader& verdict, format::Bytes data) {
+    Held& held = desk_.held_.at(slot);
+    Desk::Port& port = desk_.ports_[held.port];
+    const std::size_t before = held.packet.frame.ip().size();
+    HeldPackets::List& given = listener_.given;
+    const std::size_t size = verdict.argument;
+    if (size > data.size() || size + 8 <= data.size()) data = {};
+    data = data.first(data.empty() ? 0 : size);
+    if (data.empty() || !desk_.corridor_.replace(held.packet, data,
+                                                 (verdict.flags & format::kKeepChecksums) == 0)) {
+      complain(verdict.id, format::Code::bad_packet);
+      return false;
+    }
+    const std::size_t after = held.packet.frame.ip().size();
+    given.bytes += after - before;
+    port.bytes += after - before;
+    desk_.bytes_ += after - before;
+    ++listener_.counters.modified;
+    return true;
+  }
+
+  void one(Slot slot, const format::VerdictHeader& verdict, format::Bytes data, bool accept) {
+    Held& held = desk_.held_.at(slot);
+    note_time(slot);
+    give_order(held, verdict);
+    if (!accept) {
+      ++listener_.counters.dropped;
+      return desk_.let_go(slot, {Release::Kind::drop, DropReason::divert_verdict});
+    }
+    if ((verdict.flags & format::kModified) != 0 && !modify(slot, verdict, data)) {
+      ++listener_.counters.dropped;
+      return desk_.let_go(slot, {Release::Kind::drop, DropReason::divert_bad_packet});
+    }
+    set_mark(held, verdict);
+    pass_on(slot, (verdict.flags & format::kFlowOffload) != 0 && verdict.budget == 0);
+  }
+
+  // To the listener of the next lower priority, or back to the rules.
+  void pass_on(Slot slot, bool remember) {
+    Held& held = desk_.held_.at(slot);
+    ++listener_.counters.accepted;
+    held.below = listener_.priority;
+    const Member next =
+        remember ? kNoMember
+                 : desk_.choose(desk_.ports_[held.port], held.facts.flow, held.below, now_);
+    if (next == kNoMember) {
+      Release release;
+      release.remember = remember;
+      return desk_.let_go(slot, release);
+    }
+    desk_.held_.remove(listener_.given, slot);
+    desk_.enqueue(slot, next, now_);
+  }
+
+  // Everything that it was given up to this one, oldest first.
+  void all_to(Slot last, const format::VerdictHeader& verdict, bool accept) {
+    for (std::size_t left = listener_.given.count; left-- > 0;) {
+      const Slot slot = listener_.given.first;
+      one(slot, verdict, {}, accept);
+      if (slot == last) return;
+    }
+  }
+
+  void repeat(Slot slot, const format::VerdictHeader& verdict) {
+    if (!listener_.may(format::kMaySteer)) {
+      complain(verdict.id, format::Code::not_allowed);
+      return one(slot, {}, {}, false);
+    }
+    set_mark(desk_.held_.at(slot), verdict);
+    ++listener_.counters.repeated;
+    note_time(slot);
+    Release release;
+    release.kind = Release::Kind::repeat_at;
+    release.rule = verdict.rule;
+    desk_.let_go(slot, release);
+  }
+
+  void requeue(Slot slot, std::uint16_t number, std::uint64_t id) {
+    Desk::Port* port = desk_.find_port(number);
+    Held& held = desk_.held_.at(slot);
+    if (!listener_.may(format::kMaySteer) || port == nullptr ||
+        held.packet.hops >= Desk::kMostHops) {
+      const bool loops = listener_.may(format::kMaySteer) && port != nullptr;
+      complain(id, loops ? format::Code::loop : format::Code::not_allowed);
+      return one(slot, {}, {}, false);
+    }
+    ++held.packet.hops;
+    note_time(slot);
+    const std::size_t bytes = held.packet.frame.ip().size();
+    Desk::Port& from = desk_.ports_[held.port];
+    --from.held;
+    from.bytes -= bytes;
+    ++port->held;
+    port->bytes += bytes;
+    held.port = desk_.port_index_[number];
+    held.terms.port = number;
+    held.below = std::numeric_limits<std::int32_t>::max();
+    desk_.held_.remove(listener_.given, slot);
+    const Member next = desk_.choose(*port, held.facts.flow, held.below, now_);
+    if (next != kNoMember) return desk_.enqueue(slot, next, now_);
+    held.state = Held::State::orphan;
+    held.redelivered = true;  // its time without a listener ends as the rule says
+    desk_.held_.append(port->orphans, slot);
+    desk_.held_.set_deadline(slot, now_);
+  }
+
+  void wait(Slot slot, std::uint16_t milliseconds) {
+    constexpr std::uint16_t kMost = 30000;
+    const auto longer = std::chrono::milliseconds{std::min(milliseconds, kMost)};
+    desk_.held_.set_deadline(slot, now_ + longer);
+  }
+
+  void inject(const format::InjectHeader& header, format::Bytes data) {
+    if (!listener_.may(format::kMayInject)) {
+      ++listener_.counters.inject_refused;
+      return complain(header.cookie, format::Code::not_allowed);
+    }
+    Injection injection;
+    injection.port = listener_.number;
+    injection.outward = header.direction != 0;
+    injection.fix_checksums = (header.flags & format::kFixChecksums) != 0;
+    injection.may_spoof = listener_.may(format::kMayInjectSpoofed);
+    injection.mark = listener_.may(format::kMaySetMark) ? header.mark.value() : 0;
+    const auto port_of = [](std::uint32_t number) {
+      return number == 0 || number > kMostPorts ? kNoPort : static_cast<PortIndex>(number - 1);
+    };
+    injection.in = port_of(header.in_interface);
+    injection.out = port_of(header.out_interface);
+    injection.hops = 1;
+    if (header.relates_to != 0) {
+      const Slot slot = desk_.held_.find(header.relates_to);
+      if (slot == kNoSlot) {
+        ++listener_.counters.inject_refused;
+        return complain(header.cookie, format::Code::unknown_id);
+      }
+      const Packet& about = desk_.held_.at(slot).packet;
+      injection.hops = static_cast<std::uint8_t>(about.hops + 1);
+      if (header.mark == 0) injection.mark = about.mark;
+      if (injection.in == kNoPort) injection.in = about.ingress;
+    }
+    const auto problem = desk_.corridor_.inject(injection, data);
+    ++(problem ? listener_.counters.inject_refused : listener_.counters.injected);
+    if (problem) complain(header.cookie, *problem);
+  }
+
+  Desk& desk_;
+  Member member_;
+  Listener& listener_;
+  Time now_;
+};
+
+bool Desk::receive(Member member, format::Bytes frame, Time now) {
+  return Verdicts{*this, member, now}.read(frame);
+}
+
+}  // namespace masqgate::divert

@@ -1,0 +1,28 @@
+// Frames from a listener, any bytes: the desk never reads outside them, and every packet that it was
+// given leaves it exactly once.
+
+#include <cstdlib>
+
+#include "tests/unit/divert_lab.hpp"
+
+using namespace masqgate::test;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static DivertLab lab;
+  const auto bytes = std::as_bytes(std::span{data, size});
+  auto bind = DivertLab::binding();
+  bind.permissions = Access::kEverything;
+  auto client = lab.connect(bind);
+  for (int i = 0; i < 4; ++i) lab.divert("packet", 7);
+  lab.desk.flush(lab.now);
+  lab.desk.receive(client->member, bytes, lab.now);
+  lab.desk.flush(lab.now);
+  hear(client->channel);
+  lab.leave(*client);
+  lab.pass(std::chrono::seconds{40});
+  const bool all_left = lab.desk.held() == 0 && lab.desk.held_bytes() == 0;
+  if (!all_left) std::abort();
+  lab.corridor.gone.clear();
+  lab.corridor.injected.clear();
+  return 0;
+}
