@@ -19,9 +19,9 @@ namespace {
 using json::Value;
 using Names = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 10> kMembers{"runtime",  "ports",     "routes", "nat",
-                                                    "firewall", "conntrack", "shard",  "api",
-                                                    "tree",     "ip_forward"};
+constexpr std::array<std::string_view, 11> kMembers{
+    "runtime", "ports", "routes", "nat",        "firewall",        "conntrack",
+    "shard",   "api",   "tree",   "ip_forward", "ip_always_defrag"};
 
 std::string read_path(const Value& value, std::size_t most) {
   const std::string& path = value.text();
@@ -242,6 +242,8 @@ Config read_document(const Value& document, const std::string& runtime) {
   config.api = read_api(document.find("api"), document, config.runtime);
   config.tree = read_tree(document.find("tree"), config);
   if (const auto forward = document.find("ip_forward")) config.ip_forward = forward->boolean();
+  if (const auto defragment = document.find("ip_always_defrag"))
+    config.ip_always_defrag = defragment->boolean();
   if (config.ports.empty())
     document.refuse("a router needs ports; describe at least one in \"ports\"");
   return config;

@@ -89,7 +89,7 @@ struct ConntrackConfig {
 };
 
 // More than can wait for next hops and first fragments together.
-inline constexpr unsigned kLeastFrames = 160;
+inline constexpr unsigned kLeastFrames = 256;
 
 struct ShardConfig {
   unsigned spin_us = 0;    // look for frames that long before sleeping; microseconds
@@ -113,6 +113,7 @@ struct Config {
   ApiConfig api;
   std::optional<std::string> tree;  // mount point; empty: no virtual tree
   bool ip_forward = true;
+  bool ip_always_defrag = false;
 };
 
 // $RUNTIME_DIRECTORY (its first folder), else /run/masqgate.

@@ -74,6 +74,7 @@ Json to_json(const Config& config) {
   else
     out["tree"] = false;
   out["ip_forward"] = config.ip_forward;
+  out["ip_always_defrag"] = config.ip_always_defrag;
   return out;
 }
 

@@ -186,6 +186,7 @@ void Router::publish_policy() {
   policy->timeouts = timeouts_of(config_.conntrack);
   policy->rule_timeouts = rule_timeouts(config_);
   policy->forwarding = forwarding_;
+  policy->always_defragment = config_.ip_always_defrag;
   shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](
                    path::Shard& shard) { shard.set_policy(policy); });
   if (!std::exchange(ready_, true)) on_ready_();

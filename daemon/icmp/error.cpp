@@ -59,6 +59,12 @@ Message time_exceeded(net::Family family) noexcept {
   return {family == net::Family::v4 ? wire::icmp::kTimeExceeded : wire::icmpv6::kTimeExceeded};
 }
 
+Message reassembly_timeout(net::Family family) noexcept {
+  Message message = time_exceeded(family);
+  message.code = 1;
+  return message;
+}
+
 Message unreachable(net::Family family, Unreachable why) noexcept {
   const bool v4 = family == net::Family::v4;
   const std::uint8_t type = v4 ? wire::icmp::kUnreachable : wire::icmpv6::kUnreachable;

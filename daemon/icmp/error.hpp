@@ -23,6 +23,7 @@ struct Message {
 enum class Unreachable : std::uint8_t { no_route, host, port, prohibited };
 
 Message time_exceeded(net::Family family) noexcept;
+Message reassembly_timeout(net::Family family) noexcept;
 Message unreachable(net::Family family, Unreachable why) noexcept;
 // mtu: of the next link, bytes of IP packet (RFC 1191, RFC 8201).
 Message too_big(net::Family family, unsigned mtu) noexcept;

@@ -87,6 +87,10 @@ struct Packet {
   bool not_remembered = false;  // has waited: the rules may be others now
   net::IpAddress next_hop;
   std::uint16_t route_mtu = 0;  // the route's own, where it has one
+  // What fragment/ knows: the identification that the datagram gets where its source is translated,
+  // and of a packet that was put together here the size of the largest one that it came in.
+  std::uint16_t fresh_id = 0;
+  std::uint16_t largest_fragment = 0;
   std::uint32_t neighbour = 0;  // entry of the next hop, once resolved
 
   // What tracking knows.

@@ -37,8 +37,12 @@ enum class DropReason : std::uint8_t {
   no_outside_address,   // masquerading through a port that has no address
   untranslatable,       // masquerading asked for, but nothing to translate it by (K-29)
   tuple_clash,          // another connection has the same reply tuple
-  fragment,             // a fragment that no reassembly took
-  too_big,              // larger than the next link, don't-fragment set; the sender was told
+  fragment,             // a later fragment whose first one did not come
+  fragment_overlap,     // fragments that say two things of one byte (RFC 5722, F-03)
+  fragment_limit,       // more pieces, or more datagrams begun by one source, than are taken
+  fragment_timeout,     // a datagram that was not put together in time
+  fragmented_discovery,  // neighbour discovery in fragments (RFC 6980, F-13)
+  too_big,               // larger than the next link, don't-fragment set; the sender was told
   neighbour_unresolved,  // too many packets wait for this next hop already
   neighbour_failed,      // the next hop does not answer; the sender was told
   no_frames,             // all frames of the shard are parked somewhere
@@ -81,6 +85,10 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "untranslatable",
                                                                              "tuple_clash",
                                                                              "fragment",
+                                                                             "fragment_overlap",
+                                                                             "fragment_limit",
+                                                                             "fragment_timeout",
+                                                                             "fragmented_discovery",
                                                                              "too_big",
                                                                              "neighbour_unresolved",
                                                                              "neighbour_failed",

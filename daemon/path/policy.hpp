@@ -42,6 +42,7 @@ struct Policy {
   conntrack::Timeouts timeouts = conntrack::Timeouts::of(conntrack::Profile::rfc);
   conntrack::RuleTimeouts rule_timeouts;
   bool forwarding = true;
+  bool always_defragment = false;  // put datagrams together before they are judged (M7)
 
   conntrack::TimeoutsInForce timeouts_in_force() const { return {timeouts, rule_timeouts}; }
   // The port that has this address; kNoPort if none has.

@@ -19,6 +19,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       mappings_{connections_, Random{seed}},
       neighbours_{seed, asker},
       fragments_{seed},
+      reassembly_{seed},
       error_limit_{seed} {
   connections_.set_observer(this);
 }
@@ -89,6 +90,14 @@ void Shard::resume_fragments() {
   while (auto packet = fragments_.unpark()) {
     const auto list = static_cast<List>(packet->list);
     finish(*packet, walk(*this, *packet, list, packet->stage + 1u));
+  }
+}
+
+void Shard::drop_incomplete() {
+  while (auto lost = reassembly_.give_up(now_)) {
+    if (lost->first) send_error(*lost->first, icmp::reassembly_timeout(lost->first->family));
+    count_made();
+    count_drop(DropReason::fragment_timeout);
   }
 }
 
@@ -163,6 +172,7 @@ void Shard::tick(Time now) {
   neighbours_.expire(now);
   while (auto packet = fragments_.give_up(now))
     finish(*packet, Verdict::drop(DropReason::fragment));
+  drop_incomplete();
   resume_parked();
 }
 

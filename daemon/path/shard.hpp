@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemon/fragment/flows.hpp"
+#include "daemon/fragment/reassembly.hpp"
 #include "daemon/icmp/error.hpp"
 #include "daemon/icmp/rate_limiter.hpp"
 #include "daemon/nat/forwards.hpp"
@@ -28,7 +29,7 @@ class Trace;
 struct ShardOptions {
   std::string region;  // file of the connection table; empty: memory only
   std::size_t max_connections = 262144;
-  std::size_t frames = 160;    // more than ever wait for neighbours together
+  std::size_t frames = 256;    // more than ever wait together, for neighbours and fragments
   bool take_shortcuts = true;  // off: every packet walks the corridor (the property test)
 };
 
@@ -70,6 +71,9 @@ class Shard final : conntrack::Observer {
   }
   neighbour::Table& neighbours() { return neighbours_; }
   fragment::Flows& fragments() { return fragments_; }
+  fragment::Reassembly& reassembly() { return reassembly_; }
+  // Counts the datagrams that were not put together, and tells their senders.
+  void drop_incomplete();
   // Packets that wait somewhere, for a next hop or for a first fragment.
   std::size_t parked() const { return neighbours_.waiting() + fragments_.waiting(); }
   // Lets packets walk on whose first fragment has come.
@@ -137,6 +141,7 @@ class Shard final : conntrack::Observer {
   nat::Forwards forwards_;
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
+  fragment::Reassembly reassembly_;
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
   Counters counters_;

@@ -5,6 +5,7 @@
 #include "daemon/nat/translate.hpp"
 #include "daemon/path/shard.hpp"
 #include "daemon/path/stage_tools.hpp"
+#include "daemon/wire/ipv4.hpp"
 
 namespace masqgate::path::stages {
 namespace {
@@ -173,6 +174,13 @@ std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
   return std::nullopt;
 }
 
+// Two hosts inside may use one identification towards the same host (N-06): the fragments of each
+// datagram get another.
+void number_anew(Packet& packet) {
+  packet.fragment_id = packet.fresh_id;
+  wire::MutableIpv4::parse_header(packet.frame.ip())->set_identification(packet.fresh_id);
+}
+
 // Source and quote of an error about a connection's packet (I-10, I-12, I-13).
 void translate_related(Packet& packet) {
   const Connection& connection = *packet.connection;
@@ -197,7 +205,10 @@ Verdict snat(Shard& shard, Packet& packet) {
       if (const auto reason = choose_source(shard, packet)) return Verdict::drop(*reason);
     tell_forwards(shard, packet);
     const Tuple after = connection->translated(packet.direction);
+    const bool renumber =
+        packet.is_fragment && packet.is_v4() && after.source_address != packet.tuple.source_address;
     if (after != packet.tuple) nat::rewrite(packet, after);
+    if (renumber) number_anew(packet);
   }
   // Nothing leaves with an address that masquerading should have hidden (K-29): not what could not
   // be tracked, and not what began before the rule was there.

@@ -9,16 +9,58 @@
 
 namespace masqgate::path::stages {
 
-Verdict defragment(Shard& shard, Packet& packet) {
-  if (!packet.is_fragment) return Verdict::accept();
+namespace {
+
+// Solicitations, advertisements and redirects are never so long that they have to be cut.
+bool is_discovery(const Packet& packet) {
+  if (packet.is_v4() || packet.fragment_offset != 0 ||
+      packet.tuple.protocol != net::Protocol::icmpv6 || packet.transport().empty())
+    return false;
+  const unsigned type = wire::load8(packet.transport(), 0);
+  return 133 <= type && type <= 137;
+}
+
+Verdict note_ports(Shard& shard, Packet& packet) {
+  using Fate = fragment::Flows::Fate;
   switch (shard.fragments().pass(packet, shard.now())) {
-    case fragment::Flows::Fate::known:
+    case Fate::known:
       return Verdict::accept();
-    case fragment::Flows::Fate::parked:
+    case Fate::parked:
       return Verdict::stolen();
+    case Fate::overlaps:
+      return Verdict::drop(DropReason::fragment_overlap);
+    case Fate::limit:
+      return Verdict::drop(DropReason::fragment_limit);
     default:
       return Verdict::drop(DropReason::fragment);
   }
+}
+
+Verdict put_together(Shard& shard, Packet& packet) {
+  using Fate = fragment::Reassembly::Fate;
+  const Fate fate = shard.reassembly().pass(packet, shard.now());
+  shard.drop_incomplete();
+  switch (fate) {
+    case Fate::whole:
+      return Verdict::accept();
+    case Fate::held:
+      shard.count_consumed();
+      return Verdict::stolen();
+    case Fate::overlaps:
+      return Verdict::drop(DropReason::fragment_overlap);
+    case Fate::limit:
+      return Verdict::drop(DropReason::fragment_limit);
+    default:
+      return Verdict::drop(DropReason::malformed_ip);
+  }
+}
+
+}  // namespace
+
+Verdict defragment(Shard& shard, Packet& packet) {
+  if (!packet.is_fragment) return Verdict::accept();
+  if (is_discovery(packet)) return Verdict::drop(DropReason::fragmented_discovery);
+  return shard.policy().always_defragment ? put_together(shard, packet) : note_ports(shard, packet);
 }
 
 Verdict track(Shard& shard, Packet& packet) {

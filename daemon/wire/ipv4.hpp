@@ -75,6 +75,13 @@ class Ipv4View {
     patch_checksum(delta(load16(bytes_, kTotalLength), static_cast<std::uint16_t>(length)));
     store16(bytes_, kTotalLength, static_cast<std::uint16_t>(length));
   }
+  void set_dont_fragment(bool value) requires(!std::is_const_v<Byte>) {
+    const std::uint16_t before = load16(bytes_, kFragment);
+    const auto word = static_cast<std::uint16_t>(value ? before | kDontFragment
+                                                       : before & ~unsigned{kDontFragment});
+    patch_checksum(delta(before, word));
+    store16(bytes_, kFragment, word);
+  }
   // offset: bytes, a multiple of eight. The don't-fragment bit is kept.
   void set_fragment(std::size_t offset, bool more) requires(!std::is_const_v<Byte>) {
     const auto word =

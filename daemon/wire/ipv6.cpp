@@ -46,4 +46,21 @@ std::optional<ExtensionWalk> walk_extensions(const Ipv6& header) {
   return walk;
 }
 
+PerFragmentPart per_fragment_part(const Ipv6& header) {
+  constexpr std::size_t kNextHeaderOffset = 6;
+  PerFragmentPart part{Ipv6::kHeaderSize, kNextHeaderOffset};
+  PerFragmentPart here = part;
+  for (net::Protocol next = header.next_header(); is_extension(next);) {
+    if (next == net::Protocol::fragment) return here;
+    const Bytes extension = header.bytes().subspan(here.size);
+    const std::size_t length = 8 * (std::size_t{load8(extension, 1)} + 1);
+    // Destination options are for every hop only where a routing header follows them.
+    const bool for_every_hop = next != net::Protocol::destination_options;
+    next = static_cast<net::Protocol>(load8(extension, 0));
+    here = {here.size + length, here.size};
+    if (for_every_hop) part = here;
+  }
+  return part;
+}
+
 }  // namespace masqgate::wire

@@ -43,6 +43,9 @@ class Ipv6View {
   void set_destination(net::IpAddress address) requires(!std::is_const_v<Byte>) {
     store_v6(bytes_, kDestination, address);
   }
+  void set_payload_length(std::size_t length) requires(!std::is_const_v<Byte>) {
+    store16(bytes_, kPayloadLength, static_cast<std::uint16_t>(length));
+  }
   void set_hop_limit(std::uint8_t value) requires(!std::is_const_v<Byte>) {
     store8(bytes_, kHopLimit, value);
   }
@@ -94,5 +97,13 @@ struct ExtensionWalk {
 // fragment headers. The walk stops behind the header of a later fragment, whose rest is payload.
 inline constexpr int kMaxExtensions = 8;
 std::optional<ExtensionWalk> walk_extensions(const Ipv6& header);
+
+// The part of a packet that stands in each of its fragments (RFC 8200 4.5): all up to its fragment
+// header, or up to where one belongs. Only for what walk_extensions() took.
+struct PerFragmentPart {
+  std::size_t size = 0;      // bytes from the start of the IPv6 header
+  std::size_t named_at = 0;  // where the protocol of the header behind it stands
+};
+PerFragmentPart per_fragment_part(const Ipv6& header);
 
 }  // namespace masqgate::wire

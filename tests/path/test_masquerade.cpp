@@ -268,12 +268,14 @@ TEST_CASE(
                             .identification(i)
                             .payload_size(64)
                             .fragment(64, false));
-  CHECK(router.shard.parked() == fragment::Flows::kMostWaiting);
-  CHECK(router.drops(DropReason::fragment) == 5000 - fragment::Flows::kMostWaiting);
+  CHECK(router.shard.parked() == fragment::Flows::kMostWaitingOfSource);
+  const std::uint64_t begun = fragment::Flows::kMostOfSource;
+  CHECK(router.drops(DropReason::fragment) == begun - fragment::Flows::kMostWaitingOfSource);
+  CHECK(router.drops(DropReason::fragment_limit) == 5000 - begun);
   // Others pass meanwhile.
   router.arrive(kLan, query());
   CHECK(mismatch(router.one(kWan), {source("203.0.113.7", 4000)}) == "");
   router.pass(std::chrono::seconds{3});
-  CHECK(router.drops(DropReason::fragment) == 5000);
+  CHECK(router.drops(DropReason::fragment) == begun);
   CHECK(router.imbalance() == "");
 }

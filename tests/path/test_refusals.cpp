@@ -95,12 +95,6 @@ TEST_CASE("R-05, R-10, R-19, R-27: what is not forwarded, and what its sender he
          router.apply();
        },
        query(), no_outside_address, -1, -1},
-      {"UDP segments larger than the link, which nobody may cut",
-       [](TestRouter& router) {
-         router.policy.ports[kWan].mtu = 1000;
-         router.apply();
-       },
-       query().payload_size(3000).gso(1400), too_big, -1, -1},
       {"loose source route", nothing, query().ip_options(loose), source_route, -1, -1},
       {"strict source route", nothing, query().ip_options(strict), source_route, -1, -1},
       {"from loopback", nothing, query().from("127.0.0.1", 1), martian, -1, -1},

@@ -72,6 +72,7 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"runtime": ""})", "/runtime", "no absolute path"},
       {R"({"runtime": "/a\u0000b"})", "/runtime", "no absolute path"},
       {R"({"ip_forward": 1})", "/ip_forward", "true or false, and is the number 1"},
+      {R"({"ip_always_defrag": "no"})", "/ip_always_defrag", "true or false"},
       {R"({"tree": true})", "/tree", "a path, or false"},
       {R"({"tree": "tree"})", "/tree", "no absolute path"},
       {R"({"tree": 5})", "/tree", "text in quotes"},
@@ -265,7 +266,7 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"conntrack": {"timeouts": {"udp": "5s"}}})", "/conntrack/timeouts/udp", "a text"},
       {R"({"shard": {"spin_us": "fast"}})", "/shard/spin_us", "whole number"},
       {R"({"shard": {"spin_us": 1000001}})", "/shard/spin_us", "0 to 1000000"},
-      {R"({"shard": {"frames": 159}})", "/shard/frames", "160 to 65536"},
+      {R"({"shard": {"frames": 255}})", "/shard/frames", "256 to 65536"},
       {R"({"shard": {"count": 2}})", "/shard/count", "known here: spin_us, frames, nice"},
       {R"({"shard": {"nice": -21}})", "/shard/nice", "-20 to 19"},
       {R"({"shard": {"nice": 20}})", "/shard/nice", "-20 to 19"},
@@ -341,6 +342,7 @@ TEST_CASE("config: what a document leaves out") {
   CHECK_FALSE(c.api.tcp);
   CHECK(c.tree == "/run/masqgate/tree");
   CHECK(c.ip_forward);
+  CHECK_FALSE(c.ip_always_defrag);
   CHECK(c.routes.empty());
   CHECK(c.nat.empty());
   CHECK(c.firewall->is_empty(firewall::Hook::forward));
@@ -356,7 +358,7 @@ TEST_CASE("config: what a document leaves out") {
 
 TEST_CASE("config: everything arrives in its place") {
   const Config c = config(R"({
-    "runtime": "/tmp/m", "tree": false, "ip_forward": false,
+    "runtime": "/tmp/m", "tree": false, "ip_forward": false, "ip_always_defrag": true,
     "ports": {"lan": {"mtu": 9000, "queues": 4, "inherit": true, "mac": "02:AA:00:00:00:01"},
               "vm": {"tap": "vm1"}, "tunnel": {"tun": "tun5", "mtu": 68}, "old": {"bridge": "br0"}},
     "routes": [{"to": "0.0.0.0/0", "via": "203.0.113.1", "metric": 5},
@@ -368,11 +370,12 @@ TEST_CASE("config: everything arrives in its place") {
     "conntrack": {"max": 64, "profile": "classic-2.2",
                   "timeouts": {"tcp_established": 7, "udp": 8, "tcp_close": 9},
                   "tcp": {"loose": false, "liberal": true}},
-    "shard": {"spin_us": 50, "frames": 160, "nice": 19},
+    "shard": {"spin_us": 50, "frames": 256, "nice": 19},
     "api": {"socket": "/tmp/s", "tcp": "[::1]:8080"}})");
   CHECK(c.runtime == "/tmp/m");
   CHECK_FALSE(c.tree);
   CHECK_FALSE(c.ip_forward);
+  CHECK(c.ip_always_defrag);
   CHECK(port_names(c) == std::vector<std::string>{"lan", "wan", "vm", "tunnel", "old"});
   CHECK(c.ports[0].mtu == 9000);
   CHECK(c.ports[0].queues == 4);
@@ -396,7 +399,7 @@ TEST_CASE("config: everything arrives in its place") {
   CHECK_FALSE(c.conntrack.tcp_loose);
   CHECK(c.conntrack.tcp_liberal);
   CHECK(c.shard.spin_us == 50);
-  CHECK(c.shard.frames == 160);
+  CHECK(c.shard.frames == 256);
   CHECK(c.shard.nice == 19);
   CHECK(c.api.socket == "/tmp/s");
   CHECK(c.api.tcp->text() == "[::1]:8080");
@@ -476,7 +479,7 @@ TEST_CASE("config: the canonical form is read back to itself") {
     "conntrack": {"max": 262144, "profile": "rfc", "timeouts": {},
                   "tcp": {"loose": true, "liberal": false}},
     "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
-    "tree": "/run/masqgate/tree", "ip_forward": true})"));
+    "tree": "/run/masqgate/tree", "ip_forward": true, "ip_always_defrag": false})"));
   // Without the order of members: merge_patch() keeps its own.
   CHECK(nlohmann::json(to_json(config())) == nlohmann::json(expected));
 

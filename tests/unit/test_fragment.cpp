@@ -18,7 +18,7 @@ namespace {
 std::vector<Octets> cut(const PacketBuilder& builder, std::size_t mtu) {
   FramePool frames{2};
   const Packet packet = packet_of(frames, builder);
-  fragment::Fragmenter fragmenter{packet, mtu};
+  fragment::Fragmenter fragmenter{packet, mtu, packet.fragment_id};
   std::vector<Octets> pieces;
   Frame frame = frames.take();
   while (fragmenter.next(frame)) pieces.emplace_back(frame.ip().begin(), frame.ip().end());
