@@ -123,8 +123,7 @@ TEST_CASE("F-08: the sender hears of a datagram that was not complete in time, i
   for (const bool v6 : {false, true}) {
     CAPTURE(v6);
     FragmentRouter router{true};
-    const auto whole =
-        v6 ? udp().from("fd00:1::10", 4000).to("2001:db8:9::1", 53) : datagram(7);
+    const auto whole = v6 ? udp().from("fd00:1::10", 4000).to("2001:db8:9::1", 53) : datagram(7);
     if (v6) router.know(kLan, "fd00:1::10");
     const auto pieces = pieces_of(whole, 3);
     router.arrive(kLan, pieces[0]);
@@ -172,11 +171,9 @@ TEST_CASE(
 
 TEST_CASE("F-13: neighbour discovery in fragments is dropped") {
   FragmentRouter router{false};
-  router.arrive(kLan, icmp_error(135, 0)
-                          .from("fd00:1::10")
-                          .to("fd00:1::1")
-                          .payload_size(64)
-                          .fragment(0, true));
+  router.arrive(
+      kLan,
+      icmp_error(135, 0).from("fd00:1::10").to("fd00:1::1").payload_size(64).fragment(0, true));
   CHECK(router.drops(DropReason::fragmented_discovery) == 1);
   CHECK(router.left(kLan, Side::host).empty());
 }
