@@ -1,5 +1,7 @@
 // masqgated: reads the configuration, builds the house, opens the doors, and leaves as it came.
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
@@ -13,6 +15,7 @@
 
 #include "daemon/base/log.hpp"
 #include "daemon/control/config.hpp"
+#include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish.hpp"
 #include "daemon/control/router.hpp"
 #include "daemon/control/service_notify.hpp"
@@ -42,6 +45,7 @@ class Daemon {
         notify_{control::ServiceNotify::from_environment()},
         router_{context_, std::move(config), [this] { ready(); }} {
     control::publish(tree_, router_, MASQGATE_VERSION);
+    asio::co_spawn(context_, control::log_limits(router_), asio::detached);
     open_doors();
     wait_for_signals();
     keep_alive();

@@ -78,6 +78,7 @@ struct Connection {
   };
   enum Trait : std::uint8_t {
     kOutboundRefresh = 1,  // only what goes out keeps it alive (U-07)
+    kOfHost = 2,           // counts for the host inside that began it
   };
 
   Tuple original;

@@ -74,8 +74,10 @@ Found Table::find(const Tuple& tuple) const {
   return {&at(*found >> 1), static_cast<Direction>(*found & 1)};
 }
 
-Connection* Table::create(const Tuple& original, Time now) {
-  if (free_ == kNone && untouched_ == region_.records().size() && !make_room()) return nullptr;
+Connection* Table::create(const Tuple& original, Time now, bool may_use_reserve) {
+  const bool is_full = free_ == kNone && untouched_ == region_.records().size();
+  const bool is_reserved = !may_use_reserve && confirmed_ + reserve_ >= region_.records().size();
+  if ((is_full || is_reserved) && !make_room()) return nullptr;
   std::uint32_t record = untouched_;
   if (free_ == kNone) {
     ++untouched_;
@@ -154,7 +156,9 @@ bool Table::make_room() {
     Connection& c = at(eviction_cursor_);
     const bool closing = c.original.protocol == net::Protocol::tcp &&
                          (c.tcp_state == TcpState::close || c.tcp_state == TcpState::time_wait);
-    if (!c.has(Connection::kConfirmed) || (c.has(Connection::kAssured) && !closing)) continue;
+    if (!c.has(Connection::kConfirmed) || c.has(Connection::kLocal) ||
+        (c.has(Connection::kAssured) && !closing))
+      continue;
     ++counters_.evicted;
     remove(c);
     return true;

@@ -56,7 +56,10 @@ class Table {
   bool is_free(const Tuple& tuple) const { return find(tuple).connection == nullptr; }
 
   // An unconfirmed connection whose reply is the plain inverse; null if the table is full.
-  Connection* create(const Tuple& original, Time now);
+  // may_use_reserve: also of the records that are kept back.
+  Connection* create(const Tuple& original, Time now, bool may_use_reserve = false);
+  // Records for those only who may use the reserve (K-19).
+  void set_reserve(std::size_t records) { reserve_ = records; }
   // Puts it into the index with this lifetime. False if one of its tuples is taken; the connection
   // is then still unconfirmed.
   bool confirm(Connection& connection, Time now, Duration timeout);
@@ -109,6 +112,7 @@ class Table {
   std::uint32_t untouched_ = 0;  // records from here on were never used
   std::uint32_t eviction_cursor_ = 0;
   std::size_t confirmed_ = 0;
+  std::size_t reserve_ = 0;
   TableCounters counters_;
   Observer* observer_ = nullptr;
 };

@@ -169,12 +169,15 @@ bool is_beginning(const Packet& packet, const Timeouts& timeouts) {
          (!looks_at_numbers(timeouts) || may_begin(packet.tcp_flags, timeouts));
 }
 
-std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& timeouts, Time now) {
+std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& timeouts, Time now,
+                                Gate* gate) {
   if (!is_beginning(packet, timeouts)) {
     packet.state = ConnState::invalid;
     return std::nullopt;
   }
-  Connection* c = table.create(packet.tuple, now);
+  const Gate::Answer answer = gate != nullptr ? gate->ask(packet) : Gate::Answer{};
+  if (answer.refusal) return answer.refusal;
+  Connection* c = table.create(packet.tuple, now, answer.may_use_reserve);
   if (c == nullptr) return DropReason::table_full;
   if (packet.tuple.protocol == net::Protocol::tcp) {
     if (looks_at_numbers(timeouts))
@@ -194,7 +197,7 @@ std::optional<DropReason> begin(Packet& packet, Table& table, const Timeouts& ti
 }  // namespace
 
 std::optional<DropReason> track(Packet& packet, Table& table, const TimeoutsInForce& timeouts,
-                                Time now) {
+                                Time now, Gate* gate) {
   if (is_icmp_error(packet)) return relate(packet, table);
   if (!is_trackable(packet)) return std::nullopt;
   const Found found = table.find(packet.tuple);
@@ -203,7 +206,7 @@ std::optional<DropReason> track(Packet& packet, Table& table, const TimeoutsInFo
     packet.state = ConnState::invalid;  // its first fragment was not let in
     return std::nullopt;
   }
-  if (found.connection == nullptr) return begin(packet, table, timeouts.all(), now);
+  if (found.connection == nullptr) return begin(packet, table, timeouts.all(), now, gate);
   packet.connection = found.connection;
   packet.direction = found.direction;
   if (later_fragment) return follow_first_fragment(packet, table, timeouts, now);

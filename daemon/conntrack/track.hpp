@@ -9,11 +9,24 @@
 
 namespace masqgate::conntrack {
 
+// Asked before a connection begins: who may have none must not push others out of a full table.
+class Gate {
+ public:
+  struct Answer {
+    std::optional<DropReason> refusal;
+    bool may_use_reserve = false;
+  };
+  virtual Answer ask(const Packet& packet) noexcept = 0;
+
+ protected:
+  ~Gate() = default;
+};
+
 // Sets packet.connection, direction and state. A new connection is created unconfirmed. Says why if
 // the packet must be dropped: the table is full, an ICMP error is wrong (I-04) or forged (TS-08), or
 // a TCP segment is out of its window (TS-01, TS-04).
 std::optional<DropReason> track(Packet& packet, Table& table, const TimeoutsInForce& timeouts,
-                                Time now);
+                                Time now, Gate* gate = nullptr);
 
 // Counts a packet of a known connection and prolongs its life; the state has been decided by
 // track().

@@ -19,9 +19,9 @@ namespace {
 using json::Value;
 using Names = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 11> kMembers{
-    "runtime", "ports", "routes", "nat",        "firewall",        "conntrack",
-    "shard",   "api",   "tree",   "ip_forward", "ip_always_defrag"};
+constexpr std::array<std::string_view, 12> kMembers{
+    "runtime", "ports", "routes", "nat",  "firewall",   "conntrack",
+    "limits",  "shard", "api",    "tree", "ip_forward", "ip_always_defrag"};
 
 std::string read_path(const Value& value, std::size_t most) {
   const std::string& path = value.text();
@@ -238,6 +238,9 @@ Config read_document(const Value& document, const std::string& runtime) {
         std::make_shared<const firewall::Ruleset>(firewall::from_json(*firewall, names));
   if (const auto conntrack = document.find("conntrack"))
     config.conntrack = read_conntrack(*conntrack);
+  const auto limits = document.find("limits");
+  config.limits =
+      limits ? read_limits(*limits, config.conntrack.max) : usual_limits(config.conntrack.max);
   if (const auto shard = document.find("shard")) config.shard = read_shard(*shard);
   config.api = read_api(document.find("api"), document, config.runtime);
   config.tree = read_tree(document.find("tree"), config);

@@ -26,6 +26,7 @@
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
+#include "daemon/path/limits.hpp"
 #include "daemon/state/tree.hpp"
 
 namespace masqgate::control {
@@ -109,6 +110,7 @@ struct Config {
   std::vector<NatConfig> nat;
   std::shared_ptr<const firewall::Ruleset> firewall = std::make_shared<firewall::Ruleset>();
   ConntrackConfig conntrack;
+  path::Limits limits;
   ShardConfig shard;
   ApiConfig api;
   std::optional<std::string> tree;  // mount point; empty: no virtual tree

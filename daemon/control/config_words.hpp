@@ -33,6 +33,11 @@ state::Json write_timeouts(const TimeoutWords& timeouts);
 std::span<const std::string_view> timeout_names();
 void change(conntrack::Timeouts& timeouts, const TimeoutWords& words);
 
+// The section "limits": config_limits.cpp. max: conntrack.max.
+path::Limits usual_limits(std::uint32_t max);
+path::Limits read_limits(const json::Value& value, std::uint32_t max);
+state::Json write_limits(path::Limits limits);
+
 // The section "nat": config_nat.cpp. The ports of config are read already.
 std::vector<NatConfig> read_nat(const json::Value& value, const Config& config);
 state::Json write_nat_rule(const NatConfig& rule, const Config& config);

@@ -64,6 +64,7 @@ Json to_json(const Config& config) {
   for (const NatConfig& rule : config.nat) nat.push_back(write_nat_rule(rule, config));
   out["firewall"] = firewall::to_json(*config.firewall, port_names(config));
   out["conntrack"] = write_conntrack(config.conntrack);
+  out["limits"] = write_limits(config.limits);
   out["shard"] = {{"spin_us", config.shard.spin_us},
                   {"frames", config.shard.frames},
                   {"nice", config.shard.nice}};

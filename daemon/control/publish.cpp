@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "daemon/control/documents.hpp"
+#include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish_forwards.hpp"
 #include "daemon/control/virtual_files.hpp"
 
@@ -328,6 +329,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_counters(tree, router);
   publish_virtual_files(tree, router);
   publish_forwards(tree, router);
+  publish_limits(tree, router);
 }
 
 }  // namespace masqgate::control

@@ -185,6 +185,7 @@ void Router::publish_policy() {
   policy->nat = nat_rules(config_);
   policy->timeouts = timeouts_of(config_.conntrack);
   policy->rule_timeouts = rule_timeouts(config_);
+  policy->limits = config_.limits;
   policy->forwarding = forwarding_;
   policy->always_defragment = config_.ip_always_defrag;
   shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](

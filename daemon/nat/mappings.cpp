@@ -176,6 +176,7 @@ std::optional<DropReason> Mappings::choose(Connection& c, const Outside& outside
   remember(c, behaviour);
   if (const auto endpoint = mapped(c, outside))
     if (take(c, *endpoint)) return std::nullopt;
+  if (!outside.may_take_port) return DropReason::host_ports;
   return choose_port(c, pick_address(c, outside, behaviour), outside, behaviour);
 }
 
@@ -339,8 +340,12 @@ bool Mappings::erase(std::uint32_t record) {
   return true;
 }
 
-void Mappings::hold(const Connection& c) {
-  if (!c.has(Connection::kMapped)) return;
+bool Mappings::leads(const Connection& c) const {
+  return c.has(Connection::kMapped) && ring_of(c) == table_.index_of(c);
+}
+
+bool Mappings::hold(const Connection& c) {
+  if (!c.has(Connection::kMapped)) return false;
   if (c.has(Connection::kClassicPort))
     if (std::size_t* used = classic_count(c.original.protocol)) ++*used;
   const std::uint32_t record = table_.index_of(c);
@@ -348,17 +353,19 @@ void Mappings::hold(const Connection& c) {
   if (!ring) {
     links_[record] = {record, record};
     used_ports_.note(c.original.protocol, outside_of(c), true);
-    return insert(record);
+    insert(record);
+    return true;
   }
   // The ring's first connection is found without an index of peers; most rings have no other.
   if (c.has(Connection::kFilterByAddress)) peers_.insert(hash_peer(c), record);
   links_[record] = {*ring, links_[*ring].previous};
   links_[links_[record].previous].next = record;
   links_[*ring].previous = record;
+  return false;
 }
 
-void Mappings::release(const Connection& c) {
-  if (!c.has(Connection::kMapped)) return;
+bool Mappings::release(const Connection& c) {
+  if (!c.has(Connection::kMapped)) return false;
   if (c.has(Connection::kClassicPort))
     if (std::size_t* used = classic_count(c.original.protocol)) --*used;
   const std::uint32_t record = table_.index_of(c);
@@ -371,6 +378,7 @@ void Mappings::release(const Connection& c) {
     end_ring(c);
   else if (was_indexed)
     insert(links.next);
+  return links.next == record;
 }
 
 // Shared endpoints may have another ring.

@@ -36,6 +36,7 @@ struct Outside {
   PortIndex egress = kNoPort;                   // where it leaves
   const Rules* rules = nullptr;                 // whose forwards keep their ports
   const PortForwards* port_forwards = nullptr;  // they too
+  bool may_take_port = true;                    // false: only a mapping that is there will do
 };
 
 class Mappings {
@@ -56,9 +57,12 @@ class Mappings {
   // becomes connection.reply's source.
   bool admit(conntrack::Connection& connection, bool from_inside) const;
 
-  // The connection entered the table, or left it.
-  void hold(const conntrack::Connection& connection);
-  void release(const conntrack::Connection& connection);
+  // The connection entered the table, or left it. True if a mapping began or ended with it.
+  bool hold(const conntrack::Connection& connection);
+  bool release(const conntrack::Connection& connection);
+
+  // Whether this is the one connection of its mapping by which the mapping is found.
+  bool leads(const conntrack::Connection& connection) const;
 
   // What mappings add to the memory of each connection: one of a ring is in both indices of rings,
   // the others are in the one of peers instead, which is smaller.

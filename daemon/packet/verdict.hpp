@@ -33,6 +33,9 @@ enum class DropReason : std::uint8_t {
   implausible_error,    // an ICMP error about what is not on its way, or with an MTU that is none
   out_of_window,        // TCP: a sequence number or acknowledgement that cannot be (TS-01, TS-04)
   table_full,           // no room for another connection
+  host_sessions,        // the host inside has as many connections as it may
+  host_ports,           // … as many outside ports
+  host_rate,            // … begins them faster than it may
   no_free_ports,        // masquerading found no port
   no_outside_address,   // masquerading through a port that has no address
   untranslatable,       // masquerading asked for, but nothing to translate it by (K-29)
@@ -80,6 +83,9 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "implausible_error",
                                                                              "out_of_window",
                                                                              "table_full",
+                                                                             "host_sessions",
+                                                                             "host_ports",
+                                                                             "host_rate",
                                                                              "no_free_ports",
                                                                              "no_outside_address",
                                                                              "untranslatable",

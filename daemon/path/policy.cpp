@@ -56,6 +56,12 @@ const nat::SourceRule* Policy::hairpin_rule_for(PortIndex ingress, const Tuple& 
   return nullptr;
 }
 
+bool Policy::is_outside(PortIndex port) const {
+  return std::ranges::any_of(nat.source, [&](const nat::SourceRule& rule) {
+    return rule.egress == port && rule.kind != nat::SourceRule::Kind::none;
+  });
+}
+
 bool Policy::shows_inside(PortIndex egress, const Tuple& tuple) const {
   const nat::SourceRule* rule = source_rule_for(egress, tuple);
   return rule != nullptr && rule->kind != nat::SourceRule::Kind::none &&

@@ -15,6 +15,7 @@
 #include "daemon/nat/rules.hpp"
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
+#include "daemon/path/limits.hpp"
 #include "daemon/route/table.hpp"
 
 namespace masqgate::path {
@@ -41,6 +42,7 @@ struct Policy {
   nat::Rules nat;
   conntrack::Timeouts timeouts = conntrack::Timeouts::of(conntrack::Profile::rfc);
   conntrack::RuleTimeouts rule_timeouts;
+  Limits limits;
   bool forwarding = true;
   bool always_defragment = false;  // put datagrams together before they are judged (M7)
 
@@ -52,6 +54,8 @@ struct Policy {
   // The rule behind which this sender stands outside, if its packet asks for an address there
   // although both ends are inside; null if it does not.
   const nat::SourceRule* hairpin_rule_for(PortIndex ingress, const Tuple& tuple) const;
+  // Whether a rule translates what leaves by this port: strangers are behind it.
+  bool is_outside(PortIndex port) const;
   // Whether a packet that leaves by this port shows an address that a rule should have hidden.
   bool shows_inside(PortIndex egress, const Tuple& tuple) const;
 };

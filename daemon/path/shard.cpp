@@ -17,11 +17,14 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       frames_{options.frames},
       connections_{conntrack::Region{options.region, options.max_connections}, now},
       mappings_{connections_, Random{seed}},
+      hosts_{seed, options.max_connections},
+      half_open_{connections_},
       neighbours_{seed, asker},
       fragments_{seed},
       reassembly_{seed},
       error_limit_{seed} {
   connections_.set_observer(this);
+  count_hosts();
 }
 
 void Shard::attach(PortIndex port, Side side, port::Interface* interface) {
@@ -34,6 +37,8 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   ++policy_generation_;
   shortcuts_allowed_ = take_shortcuts_ && !policy_->ruleset->per_packet_matches();
   if (!same_rules) trails_.reset(policy_->ruleset->counters());
+  connections_.set_reserve(policy_->limits.reserve);
+  if (policy_->limits.hosts.prefix_v6 != before->limits.hosts.prefix_v6) count_hosts();
   forget_lost_addresses(*before);
 }
 
@@ -223,10 +228,6 @@ bool Shard::remove_connection(std::uint64_t id) {
     return false;
   connections_.remove(connection);
   return true;
-}
-
-void Shard::removed(const conntrack::Connection& connection) noexcept {
-  mappings_.release(connection);
 }
 
 void Shard::send_error(const Packet& about, icmp::Message message) {

@@ -10,11 +10,14 @@
 #include <memory>
 #include <vector>
 
+#include "daemon/conntrack/half_open.hpp"
+#include "daemon/conntrack/track.hpp"
 #include "daemon/fragment/flows.hpp"
 #include "daemon/fragment/reassembly.hpp"
 #include "daemon/icmp/error.hpp"
 #include "daemon/icmp/rate_limiter.hpp"
 #include "daemon/nat/forwards.hpp"
+#include "daemon/nat/hosts.hpp"
 #include "daemon/nat/mappings.hpp"
 #include "daemon/neighbour/neighbour_table.hpp"
 #include "daemon/path/counters.hpp"
@@ -33,7 +36,7 @@ struct ShardOptions {
   bool take_shortcuts = true;  // off: every packet walks the corridor (the property test)
 };
 
-class Shard final : conntrack::Observer {
+class Shard final : conntrack::Observer, conntrack::Gate {
  public:
   // Timer records looked at in one tick: bounds how long mass expiry keeps packets waiting (K-22).
   static constexpr std::size_t kExpireBudget = 4096;
@@ -64,6 +67,8 @@ class Shard final : conntrack::Observer {
   const conntrack::Table& connections() const { return connections_; }
   nat::Mappings& mappings() { return mappings_; }
   nat::Forwards& forwards() { return forwards_; }
+  nat::Hosts& hosts() { return hosts_; }
+  const conntrack::HalfOpen& half_open() const { return half_open_; }
   // Takes effect for the next packet, short cuts included: AUTOFW may want to see more of them.
   nat::ForwardProblem change_forwards(const nat::ForwardOrder& order) {
     ++policy_generation_;
@@ -88,6 +93,9 @@ class Shard final : conntrack::Observer {
   void set_trace(Trace* trace) { trace_ = trace; }
 
   // For the stages.
+  conntrack::Gate& gate() { return *this; }
+  // The packet's new connection has entered the table: counts it for whom it belongs to.
+  void entered(conntrack::Connection& connection, const Packet& packet);
   const PortInfo& port(PortIndex index) const { return policy_->ports[index]; }
   bool is_port(PortIndex index) const { return index < policy_->ports.size(); }
   // Writes the frame as it is, link header included.
@@ -127,6 +135,8 @@ class Shard final : conntrack::Observer {
   static net::IpAddress final_recipient(const Packet& about);
   void forget_lost_addresses(const Policy& before);
   void removed(const conntrack::Connection& connection) noexcept override;
+  Answer ask(const Packet& packet) noexcept override;
+  void count_hosts();
 
   Time now_;
   std::shared_ptr<const Policy> policy_;
@@ -139,6 +149,8 @@ class Shard final : conntrack::Observer {
   conntrack::Table connections_;
   nat::Mappings mappings_;
   nat::Forwards forwards_;
+  nat::Hosts hosts_;
+  conntrack::HalfOpen half_open_;
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
   fragment::Reassembly reassembly_;

@@ -18,4 +18,20 @@ inline Verdict refuse(Shard& shard, const Packet& packet, icmp::Unreachable why,
   return Verdict::drop(reason);
 }
 
+// A new connection cannot have what it needs: a host inside is told so, a stranger is not (RFC 5508
+// REQ-8, RFC 6888 REQ-11). Other reasons are nobody's business.
+inline Verdict refuse_beginning(Shard& shard, const Packet& packet, DropReason reason) {
+  using Answer = Limits::Answer;
+  const Answer answer = shard.policy().limits.answer;
+  const bool is_shortage = reason == DropReason::table_full ||
+                           reason == DropReason::host_sessions || reason == DropReason::host_rate ||
+                           reason == DropReason::host_ports || reason == DropReason::no_free_ports;
+  if (!is_shortage || answer == Answer::silent || packet.from != Side::network ||
+      packet.made_here || shard.policy().is_outside(packet.ingress))
+    return Verdict::drop(reason);
+  return refuse(shard, packet,
+                answer == Answer::host ? icmp::Unreachable::host : icmp::Unreachable::prohibited,
+                reason);
+}
+
 }  // namespace masqgate::path::stages

@@ -117,6 +117,8 @@ std::optional<DropReason> take_source(Shard& shard, Packet& packet, const nat::S
   }
   nat::Outside outside{rule.pool, rule.ports, rule.egress, &shard.policy().nat,
                        &shard.forwards().port_forwards()};
+  outside.may_take_port =
+      shard.hosts().may_take_port(nat::inside_of(connection).address, shard.policy().limits.hosts);
   nat::AddressRange own;
   if (rule.kind == Kind::masquerade) {
     if (!own_address) return DropReason::no_outside_address;
@@ -127,7 +129,11 @@ std::optional<DropReason> take_source(Shard& shard, Packet& packet, const nat::S
   if (connection.original.has_ports() &&
       shard.forwards().auto_forwards().keeps_port(connection.original.destination_port))
     behaviour.ports = nat::PortChoice::preserve;
-  return shard.mappings().choose(connection, outside, behaviour);
+  const auto problem = shard.mappings().choose(connection, outside, behaviour);
+  if (problem == DropReason::host_ports)
+    shard.hosts().refuse_port(nat::inside_of(connection).address,
+                              shard.policy().limits.hosts.prefix_v6);
+  return problem;
 }
 
 // What a host inside says outside may open a range of AUTOFW for it, each time anew.
@@ -202,7 +208,8 @@ Verdict snat(Shard& shard, Packet& packet) {
     translate_related(packet);
   } else if (tracked) {
     if (!connection->has(Connection::kConfirmed) && packet.direction == Direction::original)
-      if (const auto reason = choose_source(shard, packet)) return Verdict::drop(*reason);
+      if (const auto reason = choose_source(shard, packet))
+        return refuse_beginning(shard, packet, *reason);
     tell_forwards(shard, packet);
     const Tuple after = connection->translated(packet.direction);
     const bool renumber =

@@ -6,6 +6,7 @@
 
 #include "daemon/conntrack/track.hpp"
 #include "daemon/path/shard.hpp"
+#include "daemon/path/stage_tools.hpp"
 
 namespace masqgate::path::stages {
 
@@ -64,9 +65,10 @@ Verdict defragment(Shard& shard, Packet& packet) {
 }
 
 Verdict track(Shard& shard, Packet& packet) {
-  if (const auto reason = conntrack::track(packet, shard.connections(),
-                                           shard.policy().timeouts_in_force(), shard.now()))
-    return Verdict::drop(*reason);
+  if (const auto reason =
+          conntrack::track(packet, shard.connections(), shard.policy().timeouts_in_force(),
+                           shard.now(), &shard.gate()))
+    return refuse_beginning(shard, packet, *reason);
   // An error of ours about a connection's first packet, which is not in the table yet.
   if (packet.made_here && packet.quoted && packet.state == ConnState::invalid)
     packet.state = ConnState::related;
@@ -89,16 +91,23 @@ Duration first_lifetime(const Shard& shard, const Connection& connection) {
   return is_stranger ? std::min(full, connection.expires() - shard.now()) : full;
 }
 
+bool is_of_host(const Shard& shard, const Packet& packet) {
+  const Connection& c = *packet.connection;
+  return packet.from == Side::network && !packet.made_here && !c.has(Connection::kInbound) &&
+         !shard.policy().is_outside(packet.ingress);
+}
+
 }  // namespace
 
 Verdict confirm(Shard& shard, Packet& packet) {
   conntrack::Connection* connection = packet.connection;
   if (connection == nullptr || connection->has(conntrack::Connection::kConfirmed))
     return Verdict::accept();
+  if (is_of_host(shard, packet)) connection->set(Connection::kOfHost);
   const Duration timeout = first_lifetime(shard, *connection);
   if (!shard.connections().confirm(*connection, shard.now(), timeout))
     return Verdict::drop(DropReason::tuple_clash);
-  shard.mappings().hold(*connection);
+  shard.entered(*connection, packet);
   return Verdict::accept();
 }
 

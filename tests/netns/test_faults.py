@@ -20,6 +20,7 @@ IP_RECVERR = 11  # errors that may pass are told too
 def table_full(lab):
     config = r.configuration()
     config["conntrack"] = {"max": 64}
+    config["limits"] = {"sessions_per_host": 0, "reserve": 0}
     lab.masqgate.start(config)
     servers.TcpEcho(lab.server)
     opened = []

@@ -214,6 +214,7 @@ TEST_CASE("a full table: established connections stay, new ones are dropped by n
   CHECK(router.shard.connections().size() == 4);
   router.arrive(kLan, query().from("192.168.1.11", 9));
   CHECK(router.drops(DropReason::table_full) == 1);
+  CHECK(mismatch(router.one(kLan), {destination("192.168.1.11"), icmp_type(3, 1)}) == "");
   established(4001);
   CHECK(router.shard.connections().size() == 4);
 }

@@ -478,6 +478,9 @@ TEST_CASE("config: the canonical form is read back to itself") {
     "runtime": "/run/masqgate", "routes": [], "nat": [], "firewall": {},
     "conntrack": {"max": 262144, "profile": "rfc", "timeouts": {},
                   "tcp": {"loose": true, "liberal": false}},
+    "limits": {"sessions_per_host": 65536, "ports_per_host": 16384, "new_per_second_per_host": 0,
+               "half_open_per_destination": 1024, "half_open": 16384, "reserve": 1024,
+               "ipv6_host_prefix": 64, "except": [], "refusal": "host"},
     "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
     "tree": "/run/masqgate/tree", "ip_forward": true, "ip_always_defrag": false})"));
   // Without the order of members: merge_patch() keeps its own.

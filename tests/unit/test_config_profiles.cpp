@@ -1,4 +1,4 @@
-// Unit tests of daemon/control/config: what a rule's profile may say beyond a preset's name.
+// Unit tests of daemon/control/config: what a rule's profile may say beyond a preset's name, and limits.
 
 #include <doctest/doctest.h>
 
@@ -123,4 +123,48 @@ TEST_CASE("profile: what is wrong in one is refused with its place") {
            Bad{R"({"hold": 1})", "/nat/0/profile/hold", "known here"},
        })
     check_refused(bad, with_profile);
+}
+
+TEST_CASE("C-04, C-05, C-06, C-07: limits of hosts, and what they are when nobody says") {
+  const auto usual = config(R"({"conntrack": {"max": 6400}})").limits;
+  CHECK(usual.hosts.sessions == 1600);
+  CHECK(usual.hosts.ports == 16384);
+  CHECK(usual.hosts.per_second == 0);
+  CHECK(usual.half_open.each == 1024);
+  CHECK(usual.half_open.in_all == 1600);
+  CHECK(usual.reserve == 100);
+  const auto own = config(R"({"limits": {"sessions_per_host": 1, "ports_per_host": 2,
+    "new_per_second_per_host": 3, "half_open_per_destination": 4, "half_open": 5, "reserve": 6,
+    "ipv6_host_prefix": 56, "except": ["10.0.0.1", "fd00::/8"], "refusal": "prohibited"}})");
+  CHECK(own.limits.hosts.sessions == 1);
+  CHECK(own.limits.hosts.ports == 2);
+  CHECK(own.limits.hosts.per_second == 3);
+  CHECK(own.limits.half_open.each == 4);
+  CHECK(own.limits.half_open.in_all == 5);
+  CHECK(own.limits.reserve == 6);
+  CHECK(own.limits.hosts.prefix_v6 == 56);
+  CHECK(own.limits.hosts.except.size() == 2);
+  CHECK(own.limits.answer == path::Limits::Answer::prohibited);
+  CHECK(to_json(from_json(to_json(own), "/")) == to_json(own));
+}
+
+TEST_CASE("limits: what is wrong in them is refused with its place") {
+  for (const Bad& bad : {
+           Bad{R"({"limits": {"sessions_per_host": -1}})", "/limits/sessions_per_host", "0 to"},
+           Bad{R"({"limits": {"ports_per_host": 1e9}})", "/limits/ports_per_host", "whole number"},
+           Bad{R"({"limits": {"new_per_second_per_host": 1000001}})",
+               "/limits/new_per_second_per_host", "0 to 1000000"},
+           Bad{R"({"limits": {"half_open_per_destination": 4097}})",
+               "/limits/half_open_per_destination", "0 to 4096"},
+           Bad{R"({"limits": {"half_open": 65537}})", "/limits/half_open", "0 to 65536"},
+           Bad{R"({"limits": {"reserve": 64}, "conntrack": {"max": 64}})", "/limits/reserve",
+               "leaves nothing"},
+           Bad{R"({"limits": {"ipv6_host_prefix": 129}})", "/limits/ipv6_host_prefix", "32 to 128"},
+           Bad{R"({"limits": {"except": "10.0.0.1"}})", "/limits/except", "list"},
+           Bad{R"({"limits": {"except": ["10.0.0.1/33"]}})", "/limits/except/0", "10.0.0.1/33"},
+           Bad{R"({"limits": {"refusal": "reset"}})", "/limits/refusal",
+               "host, prohibited, silent"},
+           Bad{R"({"limits": {"sessions": 1}})", "/limits/sessions", "known here"},
+       })
+    check_refused(bad, config);
 }

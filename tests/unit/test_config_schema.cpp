@@ -143,7 +143,7 @@ const char* const kEveryObject = R"({
           {"dnat": "lan", "to": "10.0.0.1"}, {"redirect": "lan"}],
   "firewall": {"input": {"rules": [{"action": {"jump": "own"}},
                                    {"protocol": "tcp", "action": {"reject": "net"}}]}, "own": {}},
-  "conntrack": {"timeouts": {}, "tcp": {}}, "shard": {}, "api": {}})";
+  "conntrack": {"timeouts": {}, "tcp": {}}, "limits": {}, "shard": {}, "api": {}})";
 
 // The members that the daemon says are known in the object at this place.
 std::set<std::string> members_in_daemon(const std::string& place) {
@@ -191,6 +191,7 @@ TEST_CASE("schema: it knows the members that the daemon knows") {
         Case{"/conntrack", "/properties/conntrack/properties"},
         Case{"/conntrack/timeouts", "/properties/conntrack/properties/timeouts/properties"},
         Case{"/conntrack/tcp", "/properties/conntrack/properties/tcp/properties"},
+        Case{"/limits", "/properties/limits/properties"},
         Case{"/shard", "/properties/shard/properties"},
         Case{"/api", "/properties/api/properties"}}) {
     CAPTURE(std::string{c.place});

@@ -168,6 +168,8 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("rules", Node{.summary = "rules", .read = constant(Json{{"rules", Json::array()}})});
   tree.add("neighbours",
            Node{.summary = "neighbours", .read = constant(Json{{"neighbours", Json::array()}})});
+  tree.add("nat/hosts", Node{.summary = "hosts",
+                             .read = constant(Json{{"hosts", Json::array()}, {"count", 0}})});
   tree.add("routes", Node{.summary = "routes", .read = constant(Json{{"routes", Json::array()}})});
   for (const char* path : {"net/ip_masquerade", "net/ip_masq/tcp", "net/ip_masq/udp",
                            "net/ip_masq/icmp", "net/ip_conntrack", "net/nf_conntrack"})
