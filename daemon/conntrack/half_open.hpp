@@ -3,7 +3,9 @@
 // handshake is quicker than the flood takes to come round.
 //
 // Each ring remembers the last connections that began; a place is taken again when the ring has come
-// round. So nothing needs to be counted when a handshake ends.
+// round. So nothing needs to be counted when a handshake ends. Who pushes somebody out of his
+// destination's ring takes his place in the ring of all too, so that a flood of one destination
+// pushes out nobody of another.
 
 #pragma once
 
@@ -36,13 +38,15 @@ class HalfOpen {
   struct Place {
     std::uint32_t record;
     std::uint32_t serial;  // 0: nobody
+    std::uint32_t in_all;  // his place in the ring of all
   };
   struct Unmap {
     void operator()(Place* places) const { unmap(places, kPlaces * sizeof(Place)); }
   };
   static constexpr std::size_t kPlaces = std::size_t{kRings} * kMostEach + kMostInAll;
 
-  void put(Place* ring, std::uint32_t& next, std::uint32_t size, const Connection& connection);
+  static Place& advance(Place* ring, std::uint32_t& next, std::uint32_t size);
+  bool push_out(const Place& place);
 
   Table& table_;
   std::unique_ptr<Place[], Unmap> places_;

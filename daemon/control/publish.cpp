@@ -155,6 +155,7 @@ asio::awaitable<Json> status(Router& router, std::string version) {
         {"evicted", copy.table.evicted},
         {"bytes_each", copy.bytes_per_connection}}},
       {"frames", {{"in", copy.frames_in}, {"out", copy.frames_out}, {"shortcut", copy.shortcuts}}},
+      {"overlaps", router.overlaps()},
       {"kernel",
        {{"events", router.kernel_counters().events},
         {"overruns", router.kernel_counters().overruns}}}};

@@ -4,6 +4,7 @@
 
 #include "daemon/base/log.hpp"
 #include "daemon/base/random.hpp"
+#include "daemon/path/overlaps.hpp"
 
 namespace masqgate::control {
 namespace {
@@ -177,7 +178,15 @@ void Router::on_neighbour(const KernelSync::NeighbourNews& news) {
   });
 }
 
+void Router::report_overlaps() {
+  std::vector<std::string> now = path::overlaps(kernel_->view().ports);
+  if (now == overlaps_) return;
+  log_all(log::Level::warning, now);
+  overlaps_ = std::move(now);
+}
+
 void Router::publish_policy() {
+  report_overlaps();
   auto policy = std::make_shared<path::Policy>();
   policy->ruleset = config_.firewall;
   policy->routes = kernel_->view().routes;

@@ -42,6 +42,9 @@ class Router {
   void check(const Config& config) const;
   void set_forwarding(bool on);
 
+  // Networks that several ports are in, a sentence each (U-08).
+  const std::vector<std::string>& overlaps() const { return overlaps_; }
+
   ShardAccess shard() { return {*shard_, *loop_}; }
   const KernelView& kernel() const { return kernel_->view(); }
   const netlink::Monitor::Counters& kernel_counters() const { return kernel_->counters(); }
@@ -62,6 +65,7 @@ class Router {
   void on_view(const KernelView& view);
   void on_neighbour(const KernelSync::NeighbourNews& news);
   void publish_policy();
+  void report_overlaps();
 
   asio::io_context& context_;
   Config config_;
@@ -72,6 +76,7 @@ class Router {
   HostPorts host_;
   bool forwarding_;
   bool ready_ = false;
+  std::vector<std::string> overlaps_;
   // The shard asks through this before the kernel's mirror exists.
   struct Asker final : neighbour::Asker {
     KernelSync* kernel = nullptr;

@@ -132,7 +132,8 @@ Ruleset::CounterName Ruleset::counter(CounterIndex index) const {
 Decision Ruleset::judge(const Chain& chain, Packet& packet) const noexcept {
   if (const auto decision = walk(chain, packet)) return *decision;
   packet.trail.add(chain.policy_counter);
-  return {chain.policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept};
+  return {.kind = chain.policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept,
+          .by_policy = true};
 }
 
 namespace {

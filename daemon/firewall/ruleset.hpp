@@ -31,6 +31,7 @@ struct Decision {
   enum class Kind : std::uint8_t { accept, drop, reject };
   Kind kind = Kind::accept;
   RejectWith with = RejectWith::port_unreachable;  // of a reject
+  bool by_policy = false;                          // no rule decided
   constexpr bool operator==(const Decision&) const = default;
 };
 

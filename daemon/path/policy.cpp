@@ -56,6 +56,13 @@ const nat::SourceRule* Policy::hairpin_rule_for(PortIndex ingress, const Tuple& 
   return nullptr;
 }
 
+const nat::SourceRule* Policy::rule_giving(PortIndex egress, net::IpAddress address) const {
+  for (const nat::SourceRule& rule : nat.source)
+    if (rule.egress == egress && egress < ports.size() && gives(rule, address, ports[egress]))
+      return &rule;
+  return nullptr;
+}
+
 bool Policy::is_outside(PortIndex port) const {
   return std::ranges::any_of(nat.source, [&](const nat::SourceRule& rule) {
     return rule.egress == port && rule.kind != nat::SourceRule::Kind::none;

@@ -54,6 +54,9 @@ struct Policy {
   // The rule behind which this sender stands outside, if its packet asks for an address there
   // although both ends are inside; null if it does not.
   const nat::SourceRule* hairpin_rule_for(PortIndex ingress, const Tuple& tuple) const;
+  // The rule by which somebody may stand at this address of the network behind this port; null if
+  // none gives it.
+  const nat::SourceRule* rule_giving(PortIndex egress, net::IpAddress address) const;
   // Whether a rule translates what leaves by this port: strangers are behind it.
   bool is_outside(PortIndex port) const;
   // Whether a packet that leaves by this port shows an address that a rule should have hidden.

@@ -19,6 +19,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       mappings_{connections_, Random{seed}},
       hosts_{seed, options.max_connections},
       half_open_{connections_},
+      stray_syns_{seed},
       neighbours_{seed, asker},
       fragments_{seed},
       reassembly_{seed},
@@ -175,6 +176,7 @@ void Shard::tick(Time now) {
   now_ = now;
   connections_.expire(now, kExpireBudget);
   neighbours_.expire(now);
+  answer_stray_syns();
   while (auto packet = fragments_.give_up(now))
     finish(*packet, Verdict::drop(DropReason::fragment));
   drop_incomplete();

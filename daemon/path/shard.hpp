@@ -22,6 +22,7 @@
 #include "daemon/neighbour/neighbour_table.hpp"
 #include "daemon/path/counters.hpp"
 #include "daemon/path/policy.hpp"
+#include "daemon/path/stray_syns.hpp"
 #include "daemon/path/trail_book.hpp"
 #include "daemon/port/interface.hpp"
 
@@ -112,6 +113,8 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   // rate allows.
   void send_error(const Packet& about, icmp::Message message);
   void send_reset(const Packet& about);
+  // Nobody waits for this packet: if it is a SYN its sender may be told later.
+  void note_stray(const Packet& packet);
   // Lets the connection's next packets of this direction take the short cut, if they may.
   void remember(const Packet& packet);
 
@@ -137,6 +140,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   void removed(const conntrack::Connection& connection) noexcept override;
   Answer ask(const Packet& packet) noexcept override;
   void count_hosts();
+  void answer_stray_syns();
 
   Time now_;
   std::shared_ptr<const Policy> policy_;
@@ -151,6 +155,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   nat::Forwards forwards_;
   nat::Hosts hosts_;
   conntrack::HalfOpen half_open_;
+  StraySyns stray_syns_;
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
   fragment::Reassembly reassembly_;

@@ -26,6 +26,7 @@ void Shard::entered(Connection& c, const Packet& packet) {
   if (c.has(Connection::kOfHost))
     hosts_.take_session(c.original.source_address, limits.hosts, now_);
   const bool from_outside = packet.from == Side::network && policy_->is_outside(packet.ingress);
+  if (c.original.protocol == net::Protocol::tcp) stray_syns_.cancel(c.reply);
   if (from_outside && c.original.protocol == net::Protocol::tcp)
     half_open_.entered(c, limits.half_open);
 }
@@ -35,6 +36,28 @@ void Shard::removed(const Connection& c) noexcept {
   if (mappings_.release(c) && !c.has(Connection::kLocal))
     hosts_.release_port(nat::inside_of(c).address, prefix);
   if (c.has(Connection::kOfHost)) hosts_.release_session(c.original.source_address, prefix);
+}
+
+// At an outside address whose rule says so; the firewall's rules have had their say.
+void Shard::note_stray(const Packet& packet) {
+  const bool is_syn = packet.tuple.protocol == net::Protocol::tcp && packet.tcp_flags.syn() &&
+                      !packet.tcp_flags.ack() && packet.from == Side::network;
+  if (!is_syn) return;
+  const auto* rule = policy_->rule_giving(packet.ingress, packet.tuple.destination_address);
+  if (rule != nullptr && rule->behaviour.unsolicited_syn == nat::UnsolicitedSyn::unreachable)
+    stray_syns_.put(packet, now_);
+}
+
+void Shard::answer_stray_syns() {
+  while (stray_syns_.is_due(now_)) {
+    Packet syn;
+    syn.frame = frames_.take();
+    if (!syn.frame) return;
+    if (!stray_syns_.take_due(syn, now_) || parse(syn)) continue;
+    using icmp::Unreachable;
+    send_error(syn, icmp::unreachable(syn.family,
+                                      syn.is_v4() ? Unreachable::port : Unreachable::prohibited));
+  }
 }
 
 // Anew: of connections that were taken over, and when a host is named by other bits.

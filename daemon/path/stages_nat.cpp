@@ -76,6 +76,16 @@ void choose_destination(Shard& shard, Packet& packet) {
     connection.set(Connection::kInbound);
 }
 
+// From outside to an address of a pool that is not Linux' own, and nobody there. It would be routed
+// back to where it came from.
+bool is_stray(const Shard& shard, const Packet& packet) {
+  const net::IpAddress to = packet.tuple.destination_address;
+  return packet.connection->reply == packet.connection->original.inverted() &&
+         packet.from == Side::network &&
+         shard.policy().rule_giving(packet.ingress, to) != nullptr &&
+         shard.policy().owner_of(to) == kNoPort;
+}
+
 }  // namespace
 
 Verdict dnat(Shard& shard, Packet& packet) {
@@ -83,6 +93,10 @@ Verdict dnat(Shard& shard, Packet& packet) {
   const bool first = !packet.connection->has(Connection::kConfirmed) && !packet.made_here &&
                      packet.direction == Direction::original && packet.state == ConnState::new_;
   if (first) choose_destination(shard, packet);
+  if (first && is_stray(shard, packet)) {
+    shard.note_stray(packet);
+    return Verdict::drop(DropReason::unsolicited);
+  }
   // Who comes in by a mapping belongs to the connection that made it.
   if (packet.state == ConnState::new_ && packet.connection->has(Connection::kAdmitted))
     packet.state = ConnState::related;
@@ -156,6 +170,12 @@ const nat::SourceRule* hairpin_rule(const Policy& policy, const Packet& packet) 
   return rule != nullptr && rule->behaviour.hairpin == nat::Hairpin::external ? rule : nullptr;
 }
 
+// Whose side of the port matters for its address: the next hop's; but a router that is known by its
+// link-local address says nothing of the networks there.
+net::IpAddress visible_from(const Packet& packet) {
+  return packet.next_hop.is_link_local() ? packet.tuple.destination_address : packet.next_hop;
+}
+
 // The outside endpoint of a connection's first packet.
 std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
   Connection& connection = *packet.connection;
@@ -163,7 +183,7 @@ std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
   const auto* rule = policy.source_rule_for(packet.egress, packet.tuple);
   if (rule != nullptr && rule->kind != nat::SourceRule::Kind::none)
     return take_source(shard, packet, *rule,
-                       shard.port(packet.egress).source_towards(packet.next_hop));
+                       shard.port(packet.egress).source_towards(visible_from(packet)));
   if (const auto* own = hairpin_rule(policy, packet))
     return take_source(shard, packet, *own, connection.original.destination_address);
   // The router's own connections hold their ports against masqueraded ones (M9).

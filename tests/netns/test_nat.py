@@ -1,24 +1,17 @@
 #!/usr/bin/env python3
-"""M3 to M7, M11: what a real STUN client says about each profile; forwards, pools, 1:1, redirect with real programs."""
+"""M3 to M7, M11, K-18: forwards, pools, 1:1, redirect and a scan, with real programs."""
 import pathlib
 import signal
 import socket
+import struct
+import time
 
 import lab as l
 import router as r
 import servers
 from story import check, check_equal, main, story
 
-# What turnutils_natdiscovery (RFC 5780) must find: mapping, filtering, whether hairpinning works.
-PROFILES = {
-    "rfc": ("Endpoint Independent Mapping", "Address Dependent Filtering", True),
-    "open": ("Endpoint Independent Mapping", "Endpoint Independent Filtering", True),
-    "linux": ("Endpoint Independent Mapping", "Address and Port Dependent Filtering", False),
-    "classic-2.2": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", False),
-    "symmetric": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", True),
-}
 SCRIPT = pathlib.Path(__file__).with_name("udhcpc_script")
-NOISE = 300  # flows of another host, each from a port of its own
 
 
 def configuration(*more, profile="rfc"):
@@ -31,51 +24,37 @@ def configuration(*more, profile="rfc"):
     return config
 
 
-def start_stun(lab):
-    """coturn with two addresses and two ports, as RFC 5780 needs them."""
-    stun = lab.server.start("turnserver", "-n", "--stun-only", "-L", l.SERVER, "-L", l.INTERNET, "-p", 3478,
-                            "--alt-listening-port", 3479, "--no-tls", "--no-dtls", "--no-cli", "--log-file", "stdout",
-                            "--pidfile", lab.directory / "turn.pid")
-    l.wait_until(lambda: f"{l.INTERNET}:3479" in lab.server.run("ss", "-lun").stdout, "coturn to listen")
-    return stun
+@story("K-18, C-04, C-06: a scan of UDP ports takes one host's share; its neighbours go on, and the log names it",
+       needs_masqgate=True)
+def scan(lab):
+    config = configuration()
+    config["limits"] = {"sessions_per_host": 500, "ports_per_host": 300}
+    lab.masqgate.start(config)
+    echo = servers.UdpEcho(lab.server)
+    with lab.bob.inside():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    for port in range(1, 4000):  # one socket asks every port
+        raw.sendto(struct.pack("!HHHH", 5555, port, 8, 0), (l.SERVER, 0))
+        if port % 200 == 0:
+            time.sleep(0.005)
 
-
-def discover(host, *options):
-    return host.run("turnutils_natdiscovery", *options, "-p", 3478, l.SERVER, check=False).stdout
-
-
-def check_discovered(lab, profile, host, when):
-    mapping, filtering, hairpin = PROFILES[profile]
-    found = discover(host, "-m", "-f")
-    check(f"NAT with {mapping}!" in found, f"{profile} {when}: no {mapping} in:\n{found}")
-    check(f"NAT with {filtering}!" in found, f"{profile} {when}: no {filtering} in:\n{found}")
-    works = "successful hairpinning" in discover(host, "-H")
-    check_equal(works, hairpin, f"{profile} {when}: hairpinning")
-
-
-def make_noise(lab):
-    """Hundreds of flows, and one that holds the ports which the next sockets would like to keep."""
-    servers.UdpEcho(lab.server)
-    flows = [servers.udp_socket(lab.bob) for _ in range(NOISE)]
-    for flow in flows:
-        check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
-    return flows
-
-
-def declare_discovery(profile):
-    @story(f"M3: a STUN client finds the behaviour of profile {profile}, idle and beside {NOISE} flows",
-           needs_masqgate=True)
-    def tell(lab):
-        lab.masqgate.start(configuration(profile=profile))
-        start_stun(lab)
-        check_discovered(lab, profile, lab.alice, "idle")
-        flows = make_noise(lab)
-        check_discovered(lab, profile, lab.alice, "under load")
-        check(len(flows) == NOISE, "the flows stayed open")
-
-
-for _profile in PROFILES:
-    declare_discovery(_profile)
+    def refused():
+        return lab.masqgate.rest.get("/v1/drops")["drops"]["host_sessions"] > 2000
+    l.wait_until(refused, "the scan to be refused")
+    hosts = {host["address"]: host for host in lab.masqgate.rest.get("/v1/nat/hosts")["hosts"]}
+    check_equal(hosts[l.BOB]["sessions"], 500, "sessions of the host that scans")
+    check(hosts[l.BOB]["refused"] > 2000, f"{hosts[l.BOB]}")
+    for host in (lab.alice, lab.carol):
+        check(servers.echoed(servers.udp_socket(host), (l.INTERNET, 7)), f"no answer for {host.name}")
+    with lab.alice.inside():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    for port in range(1024, 1524):  # from every port one question
+        raw.sendto(struct.pack("!HHHH", port, 9, 8, 0), (l.SERVER, 0))
+    l.wait_until(lambda: lab.masqgate.rest.get("/v1/drops")["drops"]["host_ports"] > 100, "ports to be refused")
+    check(servers.echoed(servers.udp_socket(lab.carol), (l.INTERNET, 7)), "no answer beside a host without ports")
+    lab.masqgate.process.wait_for("over their quota of sessions")
+    check(l.BOB in lab.masqgate.process.output(), "the log does not name the host")
+    check(echo.peers, "the server heard them")
 
 
 @story("U-13: a client whose port is taken outside is mapped as others are", needs_masqgate=True)

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <set>
 
+#include "daemon/path/overlaps.hpp"
 #include "tests/path/behaviour_router.hpp"
 
 using namespace masqgate;
@@ -274,4 +275,22 @@ TEST_CASE("K-21: a million chosen tuples spread over the index as if by chance, 
   const unsigned most = std::ranges::max(filled);
   CHECK(most <= 45);  // 15.3 on average; by chance more than 45 once in 10^5 trials
   CHECK(same <= 60);  // another key, other slots
+}
+
+TEST_CASE("U-08: a network that is inside and outside is said, one that is not is not") {
+  BehaviourRouter router;
+  std::vector<path::PortInfo> ports = router.policy.ports;
+  CHECK(path::overlaps(ports).empty());
+  for (const char* given : {"192.168.1.77/24", "192.168.0.7/16", "192.168.1.7/28"}) {
+    CAPTURE(std::string{given});
+    ports[kWan].addresses[0] = *net::InterfaceAddress::parse(given);
+    REQUIRE(path::overlaps(ports).size() == 1);
+    CHECK(path::overlaps(ports)[0].find("lan and wan are both in 192.168.1.0/2") !=
+          std::string::npos);
+  }
+  for (const char* given : {"192.168.2.7/24", "192.168.1.7/32", "169.254.1.1/16", "fe80::1/64"}) {
+    ports[kWan].addresses[0] = *net::InterfaceAddress::parse(given);
+    ports[kLan].addresses.push_back(*net::InterfaceAddress::parse("fe80::1/64"));
+    CHECK(path::overlaps(ports).empty());
+  }
 }
