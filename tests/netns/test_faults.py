@@ -26,11 +26,11 @@ def table_full(lab):
     opened = []
     for _ in range(100):
         try:
-            connection = servers.connect(lab.alice, (l.INTERNET, 7), timeout=0.3)
+            connection = servers.connect(lab.alice, (l.INTERNET, 7), timeout=2)
             if not servers.answers(connection):
                 break
             opened.append(connection)
-        except TimeoutError:
+        except OSError:  # told that there is no room, or not even that
             break
     check(30 <= len(opened) <= 64, f"{len(opened)} connections fit into a table of 64")
     check(lab.masqgate.rest.get("/v1/drops")["drops"]["table_full"] > 0, "nothing is counted")

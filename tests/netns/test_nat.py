@@ -33,12 +33,12 @@ def scan(lab):
     echo = servers.UdpEcho(lab.server)
     with lab.bob.inside():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
-    for port in range(1, 4000):  # one socket asks every port
-        raw.sendto(struct.pack("!HHHH", 5555, port, 8, 0), (l.SERVER, 0))
-        if port % 200 == 0:
-            time.sleep(0.005)
 
     def refused():
+        for port in range(1, 4000):  # one socket asks every port
+            raw.sendto(struct.pack("!HHHH", 5555, port, 8, 0), (l.SERVER, 0))
+            if port % 200 == 0:
+                time.sleep(0.005)
         return lab.masqgate.rest.get("/v1/drops")["drops"]["host_sessions"] > 2000
     l.wait_until(refused, "the scan to be refused")
     hosts = {host["address"]: host for host in lab.masqgate.rest.get("/v1/nat/hosts")["hosts"]}
@@ -48,9 +48,12 @@ def scan(lab):
         check(servers.echoed(servers.udp_socket(host), (l.INTERNET, 7)), f"no answer for {host.name}")
     with lab.alice.inside():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
-    for port in range(1024, 1524):  # from every port one question
-        raw.sendto(struct.pack("!HHHH", port, 9, 8, 0), (l.SERVER, 0))
-    l.wait_until(lambda: lab.masqgate.rest.get("/v1/drops")["drops"]["host_ports"] > 100, "ports to be refused")
+
+    def without_ports():
+        for port in range(1024, 1524):  # from every port one question
+            raw.sendto(struct.pack("!HHHH", port, 9, 8, 0), (l.SERVER, 0))
+        return lab.masqgate.rest.get("/v1/drops")["drops"]["host_ports"] > 100
+    l.wait_until(without_ports, "ports to be refused")
     check(servers.echoed(servers.udp_socket(lab.carol), (l.INTERNET, 7)), "no answer beside a host without ports")
     lab.masqgate.process.wait_for("over their quota of sessions")
     check(l.BOB in lab.masqgate.process.output(), "the log does not name the host")
