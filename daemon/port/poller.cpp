@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -37,12 +38,18 @@ void Poller::add(int descriptor, std::uint32_t tag) {
   checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event), "epoll_ctl");
 }
 
-// Bell and clock are not read: each new ring and tick is a new edge, and nobody asks how many.
+// The bell is not read: each new ring is a new edge, and nobody asks how many. The clock must be: the
+// kernel sets its next tick when the last one is read.
 std::span<const std::uint32_t> Poller::poll(int timeout) noexcept {
   std::array<epoll_event, std::tuple_size_v<decltype(tags_)>> events;
   const int found = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout);
   const auto count = static_cast<std::size_t>(std::max(0, found));  // a signal: nothing found
-  for (std::size_t i = 0; i < count; ++i) tags_[i] = events[i].data.u32;
+  for (std::size_t i = 0; i < count; ++i) {
+    tags_[i] = events[i].data.u32;
+    if (tags_[i] != kTick) continue;
+    std::uint64_t ticks = 0;
+    [[maybe_unused]] const ssize_t size = ::read(clock_.get(), &ticks, sizeof ticks);
+  }
   return std::span{tags_}.first(count);
 }
 

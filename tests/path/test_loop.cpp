@@ -127,17 +127,21 @@ TEST_CASE("loop: posted work runs once, in order, on the one thread, whoever pos
   }
 }
 
-TEST_CASE("loop: time passes without any frame") {
+TEST_CASE("loop: time passes without any frame, again and again") {
   TestRouter router;
   path::Loop loop{router.shard, {}};
-  const Time before = BootClock::now();
+  Time before = BootClock::now();
   loop.start(0);
-  bool ticked = false;
-  for (int i = 0; i < 1000 && !ticked; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds{10});
-    ticked = ask(loop, [&] { return router.shard.now() >= before; });
+  for (int tick = 0; tick < 3; ++tick) {
+    CAPTURE(tick);
+    bool ticked = false;
+    for (int i = 0; i < 1000 && !ticked; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds{10});
+      ticked = ask(loop, [&] { return router.shard.now() > before; });
+    }
+    CHECK(ticked);
+    before = ask(loop, [&] { return router.shard.now(); });
   }
-  CHECK(ticked);
 }
 
 TEST_CASE("loop: stops while work is waiting, and before it was started") {
