@@ -15,7 +15,7 @@
 
 #include "daemon/base/log.hpp"
 #include "daemon/control/config.hpp"
-#include "daemon/control/limit_log.hpp"
+#include "daemon/control/incident_log.hpp"
 #include "daemon/control/publish.hpp"
 #include "daemon/control/router.hpp"
 #include "daemon/control/service_notify.hpp"
@@ -49,6 +49,7 @@ class Daemon {
     open_doors();
     wait_for_signals();
     keep_alive();
+    asio::co_spawn(context_, control::log_incidents(router_), asio::detached);
   }
 
   int run() {

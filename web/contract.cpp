@@ -57,14 +57,32 @@ void add_operation(Offer& offer, const std::string& method, const Json& operatio
   for (const auto& [media, schema] : content.items()) offer.media.insert(media);
 }
 
+// The URLs that an operation speaks of: one for each word that a variable may be, where the contract
+// names them all.
+std::vector<std::string> urls_of(const std::string& url, const Json& operation) {
+  for (const Json& parameter : operation.value("parameters", Json::array())) {
+    if (parameter.value("in", "") != "path" || !parameter.at("schema").contains("enum")) continue;
+    const std::string variable = "{" + parameter.at("name").get<std::string>() + "}";
+    const std::size_t at = url.find(variable);
+    if (at == std::string::npos) continue;
+    std::vector<std::string> urls;
+    for (const Json& word : parameter.at("schema").at("enum"))
+      urls.push_back(std::string{url}.replace(at, variable.size(), word.get<std::string>()));
+    return urls;
+  }
+  return {without_variables(url)};
+}
+
 Offers of_document(const Json& openapi) {
   static const Words kMethods{"get", "put", "post", "patch", "delete"};
   Offers offers;
   for (const auto& [url, operations] : openapi.at("paths").items()) {
     if (!url.starts_with(kPrefix) || url == "/v1/openapi.json") continue;
-    Offer& offer = offers[without_variables(url)];
-    for (const auto& [method, operation] : operations.items())
-      if (kMethods.contains(method)) add_operation(offer, method, operation);
+    for (const auto& [method, operation] : operations.items()) {
+      if (!kMethods.contains(method)) continue;
+      for (const std::string& one : urls_of(url, operation))
+        add_operation(offers[one], method, operation);
+    }
   }
   return offers;
 }

@@ -54,6 +54,7 @@ class HashIndex {
   }
 
   std::size_t size() const { return size_; }
+  std::size_t slots() const { return count_; }
   std::size_t bytes() const { return count_ * sizeof(Slot); }
 
  private:

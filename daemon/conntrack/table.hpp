@@ -79,6 +79,8 @@ class Table {
 
   std::size_t size() const { return confirmed_; }
   std::size_t capacity() const { return region_.records().size(); }
+  // Slots of the index of tuples.
+  std::size_t buckets() const { return tuples_.slots(); }
   const TableCounters& counters() const { return counters_; }
   const Region& region() const { return region_; }
   std::uint32_t index_of(const Connection& connection) const {

@@ -19,9 +19,20 @@ namespace {
 using json::Value;
 using Names = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 12> kMembers{
-    "runtime", "ports", "routes", "nat",  "firewall",   "conntrack",
-    "limits",  "shard", "api",    "tree", "ip_forward", "ip_always_defrag"};
+constexpr std::array<std::string_view, 14> kMembers{"runtime",
+                                                    "ports",
+                                                    "routes",
+                                                    "nat",
+                                                    "firewall",
+                                                    "conntrack",
+                                                    "shard",
+                                                    "api",
+                                                    "tree",
+                                                    "ip_forward",
+                                                    "ip_always_defrag",
+                                                    "ip_dynaddr",
+                                                    "ip_masq_debug",
+                                                    "ip_masq_udp_dloose"};
 
 std::string read_path(const Value& value, std::size_t most) {
   const std::string& path = value.text();
@@ -247,6 +258,12 @@ Config read_document(const Value& document, const std::string& runtime) {
   if (const auto forward = document.find("ip_forward")) config.ip_forward = forward->boolean();
   if (const auto defragment = document.find("ip_always_defrag"))
     config.ip_always_defrag = defragment->boolean();
+  if (const auto mode = document.find("ip_dynaddr"))
+    config.ip_dynaddr = static_cast<unsigned>(mode->number(0, kMostDynaddr));
+  if (const auto level = document.find("ip_masq_debug"))
+    config.ip_masq_debug = static_cast<unsigned>(level->number(0, kMostMasqDebug));
+  if (const auto loose = document.find("ip_masq_udp_dloose"))
+    config.ip_masq_udp_dloose = loose->boolean();
   if (config.ports.empty())
     document.refuse("a router needs ports; describe at least one in \"ports\"");
   return config;
@@ -268,10 +285,9 @@ std::string read_file(const std::string& path) {
 }  // namespace
 
 TimeoutWords read_timeouts(const Value& value) {
-  constexpr std::uint64_t kYear = 365 * 24 * 3600;
   TimeoutWords timeouts;
   for (const auto& [name, seconds] : value.allow(kTimeoutNames).members())
-    timeouts[name] = std::chrono::seconds{seconds.number(1, kYear)};
+    timeouts[name] = std::chrono::seconds{seconds.number(1, kLongestTimeout)};
   return timeouts;
 }
 
@@ -328,6 +344,13 @@ conntrack::Timeouts timeouts_of(const ConntrackConfig& config) {
   timeouts.tcp_loose = config.tcp_loose;
   timeouts.tcp_liberal = config.tcp_liberal;
   return timeouts;
+}
+
+std::uint64_t timeout_seconds(const ConntrackConfig& config, std::string_view name) {
+  conntrack::Timeouts timeouts = timeouts_of(config);
+  const auto found = std::ranges::find(kTimeouts, name, &TimeoutName::name);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(found->find(timeouts));
+  return static_cast<std::uint64_t>(seconds.count());
 }
 
 }  // namespace masqgate::control

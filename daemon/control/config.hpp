@@ -22,6 +22,7 @@
 
 #include "daemon/conntrack/timeouts.hpp"
 #include "daemon/firewall/ruleset.hpp"
+#include "daemon/nat/dynaddr.hpp"
 #include "daemon/nat/rules.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/mac_address.hpp"
@@ -116,7 +117,12 @@ struct Config {
   std::optional<std::string> tree;  // mount point; empty: no virtual tree
   bool ip_forward = true;
   bool ip_always_defrag = false;
+  unsigned ip_dynaddr = nat::kDynaddrDefault;  // bits of nat/dynaddr.hpp
+  unsigned ip_masq_debug = 0;                  // above 0: what goes wrong is logged
+  bool ip_masq_udp_dloose = false;             // UDP of classic rules takes answers from anybody
 };
+
+inline constexpr unsigned kMostDynaddr = 7, kMostMasqDebug = 255;
 
 // $RUNTIME_DIRECTORY (its first folder), else /run/masqgate.
 std::string default_runtime();
@@ -139,5 +145,8 @@ std::vector<std::string> port_names(const Config& config);  // by PortIndex
 nat::Rules nat_rules(const Config& config);
 conntrack::Timeouts timeouts_of(const ConntrackConfig& config);
 conntrack::RuleTimeouts rule_timeouts(const Config& config);
+// The one with this name in "timeouts", in seconds; the name must be one of them.
+std::uint64_t timeout_seconds(const ConntrackConfig& config, std::string_view name);
+inline constexpr std::uint64_t kLongestTimeout = 365 * 24 * 3600;  // seconds
 
 }  // namespace masqgate::control

@@ -397,6 +397,7 @@ state::Json write_nat_rule(const NatConfig& rule, const Config& config) {
 
 nat::Rules nat_rules(const Config& config) {
   nat::Rules rules;
+  rules.loose_udp = config.ip_masq_udp_dloose;
   const std::vector<std::uint8_t> sets = timeout_sets(config);
   for (std::size_t i = 0; i < config.nat.size(); ++i) {
     const NatConfig& rule = config.nat[i];

@@ -76,6 +76,9 @@ Json to_json(const Config& config) {
     out["tree"] = false;
   out["ip_forward"] = config.ip_forward;
   out["ip_always_defrag"] = config.ip_always_defrag;
+  out["ip_dynaddr"] = config.ip_dynaddr;
+  out["ip_masq_debug"] = config.ip_masq_debug;
+  out["ip_masq_udp_dloose"] = config.ip_masq_udp_dloose;
   return out;
 }
 

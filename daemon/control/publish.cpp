@@ -6,6 +6,7 @@
 #include "daemon/control/documents.hpp"
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish_forwards.hpp"
+#include "daemon/control/publish_sysctl.hpp"
 #include "daemon/control/virtual_files.hpp"
 
 namespace masqgate::control {
@@ -35,13 +36,6 @@ asio::awaitable<TableCopy> copy_table(ShardAccess shard) {
   copy.free = co_await shard.ask(question);
   copy.now = BootClock::now();
   co_return copy;
-}
-
-// Returns when the shard has taken over all that was posted to it: whoever changed something finds it
-// changed.
-asio::awaitable<void> in_force(ShardAccess shard) {
-  const auto question = [](path::Shard&) { return true; };
-  co_await shard.ask(question);
 }
 
 struct CountersCopy {
@@ -232,14 +226,6 @@ asio::awaitable<Json> write_config(Router& router, Json document, Query query) {
   co_return to_json(router.config());
 }
 
-// One digit and a line break, as /proc/sys takes it.
-asio::awaitable<void> write_forwarding(Router& router, std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  if (text != "0" && text != "1") throw state::Error(state::Problem::invalid, "ip_forward: 0 or 1");
-  router.set_forwarding(text == "1");
-  co_await in_force(router.shard());
-}
-
 void publish_documents(state::Tree& tree, Router& router, const std::string& version) {
   tree.add("status", {.summary = "What runs, since when, and how full the connection table is.",
                       .read = [&router, version](Query) { return status(router, version); }});
@@ -314,13 +300,6 @@ void publish_virtual_files(state::Tree& tree, Router& router) {
   tree.add("net/nf_conntrack",
            table_file(router, "Tracked connections of both families as Linux lists them today.",
                       [](const TableCopy& t) { return nf_conntrack(t.connections, t.now); }));
-  tree.add("sys/net/ipv4/ip_forward",
-           {.summary = "Whether packets are forwarded: 0 or 1.",
-            .read_text = [&router]() -> asio::awaitable<std::string> {
-              co_return router.forwarding() ? "1\n" : "0\n";
-            },
-            .write_text =
-                [&router](std::string text) { return write_forwarding(router, std::move(text)); }});
 }
 
 }  // namespace
@@ -330,7 +309,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_counters(tree, router);
   publish_virtual_files(tree, router);
   publish_forwards(tree, router);
-  publish_limits(tree, router);
+  publish_sysctl(tree, router);
 }
 
 }  // namespace masqgate::control

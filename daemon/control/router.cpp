@@ -197,6 +197,7 @@ void Router::publish_policy() {
   policy->limits = config_.limits;
   policy->forwarding = forwarding_;
   policy->always_defragment = config_.ip_always_defrag;
+  policy->dynaddr = nat::Dynaddr{config_.ip_dynaddr};
   shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](
                    path::Shard& shard) { shard.set_policy(policy); });
   if (!std::exchange(ready_, true)) on_ready_();
@@ -221,11 +222,6 @@ void Router::apply(Config next) {
   refuse_what_needs_a_restart(next);
   config_ = std::move(next);
   forwarding_ = config_.ip_forward;
-  publish_policy();
-}
-
-void Router::set_forwarding(bool on) {
-  config_.ip_forward = forwarding_ = on;
   publish_policy();
 }
 

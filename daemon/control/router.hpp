@@ -40,7 +40,6 @@ class Router {
   void apply(Config config);
   // Throws as apply() would, changes nothing.
   void check(const Config& config) const;
-  void set_forwarding(bool on);
 
   // Networks that several ports are in, a sentence each (U-08).
   const std::vector<std::string>& overlaps() const { return overlaps_; }

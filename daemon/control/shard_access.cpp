@@ -31,6 +31,11 @@ asio::awaitable<void> ShardAccess::run(std::function<void()> work) {
       start, asio::use_awaitable, std::move(work));
 }
 
+asio::awaitable<void> in_force(ShardAccess shard) {
+  const auto question = [](path::Shard&) { return true; };
+  co_await shard.ask(question);
+}
+
 Slice copy_slice(path::Shard& shard, std::uint32_t from, std::size_t most) {
   Slice slice;
   const conntrack::Table& table = shard.connections();

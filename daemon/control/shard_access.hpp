@@ -44,6 +44,10 @@ class ShardAccess {
   path::Loop& loop_;
 };
 
+// Returns when the shard has taken over all that was posted to it: whoever changed something finds
+// it changed.
+asio::awaitable<void> in_force(ShardAccess shard);
+
 // A piece of the connection table: copies of the connections in some records.
 struct Slice {
   // Records looked at for one slice: short enough for the packets that wait meanwhile.

@@ -82,4 +82,12 @@ inline constexpr Behaviour kSymmetric{.mapping = Scope::connection,
                                       .parity = false};
 inline constexpr Behaviour kOpen{.filtering = Scope::endpoint, .refresh = Refresh::both};
 
+// ip_masq_udp_dloose (history 2.5): the inside socket keeps one outside port whomever it speaks to,
+// and anybody may answer there. So nobody else may have that port: who should get the answer?
+constexpr Behaviour loosened(Behaviour behaviour) {
+  behaviour.mapping = behaviour.filtering = Scope::endpoint;
+  behaviour.overload = false;
+  return behaviour;
+}
+
 }  // namespace masqgate::nat

@@ -79,12 +79,20 @@ struct DestinationRule {
 struct Rules {
   std::vector<SourceRule> source;
   std::vector<DestinationRule> destination;
+  bool loose_udp = false;  // ip_masq_udp_dloose
 
   // Null if nothing fits.
   const SourceRule* source_for(PortIndex egress, const Tuple& tuple) const;
   // owner: the port that has the packet's destination address, if one has.
   const DestinationRule* destination_for(PortIndex ingress, PortIndex owner,
                                          const Tuple& tuple) const;
+  // How the rule behaves for a new connection of this protocol: UDP of rules with the ports of
+  // Linux 2.2 is loose where that is asked for.
+  Behaviour behaviour_for(const SourceRule& rule, net::Protocol protocol) const {
+    const bool loose =
+        loose_udp && protocol == net::Protocol::udp && rule.behaviour.ports == PortChoice::classic;
+    return loose ? loosened(rule.behaviour) : rule.behaviour;
+  }
   // Whether a forward takes what comes in by this port to this endpoint (P-02): no mapping may
   // stand there.
   bool is_forwarded(PortIndex ingress, net::Protocol protocol, net::Endpoint outside) const;

@@ -39,12 +39,13 @@ enum class DropReason : std::uint8_t {
   host_rate,            // … begins them faster than it may
   no_free_ports,        // masquerading found no port
   no_outside_address,   // masquerading through a port that has no address
-  untranslatable,       // masquerading asked for, but nothing to translate it by (K-29)
-  tuple_clash,          // another connection has the same reply tuple
-  fragment,             // a later fragment whose first one did not come
-  fragment_overlap,     // fragments that say two things of one byte (RFC 5722, F-03)
-  fragment_limit,       // more pieces, or more datagrams begun by one source, than are taken
-  fragment_timeout,     // a datagram that was not put together in time
+  address_lost,      // a connection may not leave its outside address, which is gone (ip_dynaddr)
+  untranslatable,    // masquerading asked for, but nothing to translate it by (K-29)
+  tuple_clash,       // another connection has the same reply tuple
+  fragment,          // a later fragment whose first one did not come
+  fragment_overlap,  // fragments that say two things of one byte (RFC 5722, F-03)
+  fragment_limit,    // more pieces, or more datagrams begun by one source, than are taken
+  fragment_timeout,  // a datagram that was not put together in time
   fragmented_discovery,  // neighbour discovery in fragments (RFC 6980, F-13)
   too_big,               // larger than the next link, don't-fragment set; the sender was told
   neighbour_unresolved,  // too many packets wait for this next hop already
@@ -90,6 +91,7 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "host_rate",
                                                                              "no_free_ports",
                                                                              "no_outside_address",
+                                                                             "address_lost",
                                                                              "untranslatable",
                                                                              "tuple_clash",
                                                                              "fragment",

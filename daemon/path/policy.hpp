@@ -12,6 +12,7 @@
 
 #include "daemon/conntrack/timeouts.hpp"
 #include "daemon/firewall/ruleset.hpp"
+#include "daemon/nat/dynaddr.hpp"
 #include "daemon/nat/rules.hpp"
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
@@ -45,6 +46,7 @@ struct Policy {
   Limits limits;
   bool forwarding = true;
   bool always_defragment = false;  // put datagrams together before they are judged (M7)
+  nat::Dynaddr dynaddr;
 
   conntrack::TimeoutsInForce timeouts_in_force() const { return {timeouts, rule_timeouts}; }
   // The port that has this address; kNoPort if none has.

@@ -17,9 +17,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       frames_{options.frames},
       connections_{conntrack::Region{options.region, options.max_connections}, now},
       mappings_{connections_, Random{seed}},
-      hosts_{seed, options.max_connections},
-      half_open_{connections_},
-      stray_syns_{seed},
+      lost_addresses_{connections_},
       neighbours_{seed, asker},
       fragments_{seed},
       reassembly_{seed},
@@ -38,28 +36,7 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   ++policy_generation_;
   shortcuts_allowed_ = take_shortcuts_ && !policy_->ruleset->per_packet_matches();
   if (!same_rules) trails_.reset(policy_->ruleset->counters());
-  connections_.set_reserve(policy_->limits.reserve);
-  if (policy_->limits.hosts.prefix_v6 != before->limits.hosts.prefix_v6) count_hosts();
-  forget_lost_addresses(*before);
-}
-
-// Connections masqueraded behind an address that the port has no more can get no answer: their next
-// packet begins anew, behind the address that is there now.
-void Shard::forget_lost_addresses(const Policy& before) {
-  for (const PortInfo& port : before.ports)
-    for (const net::InterfaceAddress& lost : port.addresses) {
-      const auto owns = [&](const PortInfo& other) { return other.owns(lost.address); };
-      if (std::ranges::any_of(policy_->ports, owns)) continue;
-      for (std::uint32_t record = 0; record < connections_.used_records(); ++record) {
-        conntrack::Connection& connection = connections_.at(record);
-        using conntrack::Connection;
-        const bool is_translated =
-            connection.has(Connection::kSourceNat) || connection.has(Connection::kInbound);
-        if (connection.has(Connection::kConfirmed) && is_translated &&
-            nat::outside_of(connection).address == lost.address)
-          connections_.remove(connection);
-      }
-    }
+  lost_addresses_.update(*before, *policy_);
 }
 
 std::size_t Shard::drain(PortIndex port, Side side, port::Interface& queue, std::size_t most,
@@ -175,6 +152,7 @@ Verdict Shard::send(PortIndex port, Side side, Frame& frame) {
 void Shard::tick(Time now) {
   now_ = now;
   connections_.expire(now, kExpireBudget);
+  lost_addresses_.sweep(*policy_, kExpireBudget);
   neighbours_.expire(now);
   answer_stray_syns();
   while (auto packet = fragments_.give_up(now))

@@ -21,6 +21,7 @@
 #include "daemon/nat/mappings.hpp"
 #include "daemon/neighbour/neighbour_table.hpp"
 #include "daemon/path/counters.hpp"
+#include "daemon/path/lost_addresses.hpp"
 #include "daemon/path/policy.hpp"
 #include "daemon/path/stray_syns.hpp"
 #include "daemon/path/trail_book.hpp"
@@ -75,6 +76,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
     ++policy_generation_;
     return forwards_.execute(order);
   }
+  LostAddresses& lost_addresses() { return lost_addresses_; }
   neighbour::Table& neighbours() { return neighbours_; }
   fragment::Flows& fragments() { return fragments_; }
   fragment::Reassembly& reassembly() { return reassembly_; }
@@ -136,7 +138,6 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   void send_made(Packet& packet, PortIndex ingress);
   void resume_parked();
   static net::IpAddress final_recipient(const Packet& about);
-  void forget_lost_addresses(const Policy& before);
   void removed(const conntrack::Connection& connection) noexcept override;
   Answer ask(const Packet& packet) noexcept override;
   void count_hosts();
@@ -153,9 +154,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   conntrack::Table connections_;
   nat::Mappings mappings_;
   nat::Forwards forwards_;
-  nat::Hosts hosts_;
-  conntrack::HalfOpen half_open_;
-  StraySyns stray_syns_;
+  LostAddresses lost_addresses_;
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
   fragment::Reassembly reassembly_;

@@ -139,7 +139,7 @@ std::optional<DropReason> take_source(Shard& shard, Packet& packet, const nat::S
     own = {*own_address, *own_address};
     outside.addresses = {&own, 1};
   }
-  nat::Behaviour behaviour = rule.behaviour;
+  nat::Behaviour behaviour = shard.policy().nat.behaviour_for(rule, connection.original.protocol);
   if (connection.original.has_ports() &&
       shard.forwards().auto_forwards().keeps_port(connection.original.destination_port))
     behaviour.ports = nat::PortChoice::preserve;

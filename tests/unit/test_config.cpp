@@ -73,6 +73,8 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"runtime": "/a\u0000b"})", "/runtime", "no absolute path"},
       {R"({"ip_forward": 1})", "/ip_forward", "true or false, and is the number 1"},
       {R"({"ip_always_defrag": "no"})", "/ip_always_defrag", "true or false"},
+      {R"({"ip_dynaddr": 8})", "/ip_dynaddr", "7"},
+      {R"({"ip_masq_udp_dloose": 1})", "/ip_masq_udp_dloose", "true or false"},
       {R"({"tree": true})", "/tree", "a path, or false"},
       {R"({"tree": "tree"})", "/tree", "no absolute path"},
       {R"({"tree": 5})", "/tree", "text in quotes"},
@@ -359,6 +361,7 @@ TEST_CASE("config: what a document leaves out") {
 TEST_CASE("config: everything arrives in its place") {
   const Config c = config(R"({
     "runtime": "/tmp/m", "tree": false, "ip_forward": false, "ip_always_defrag": true,
+    "ip_dynaddr": 7, "ip_masq_debug": 2, "ip_masq_udp_dloose": true,
     "ports": {"lan": {"mtu": 9000, "queues": 4, "inherit": true, "mac": "02:AA:00:00:00:01"},
               "vm": {"tap": "vm1"}, "tunnel": {"tun": "tun5", "mtu": 68}, "old": {"bridge": "br0"}},
     "routes": [{"to": "0.0.0.0/0", "via": "203.0.113.1", "metric": 5},
@@ -376,6 +379,10 @@ TEST_CASE("config: everything arrives in its place") {
   CHECK_FALSE(c.tree);
   CHECK_FALSE(c.ip_forward);
   CHECK(c.ip_always_defrag);
+  CHECK(c.ip_dynaddr == 7);
+  CHECK(c.ip_masq_debug == 2);
+  CHECK(c.ip_masq_udp_dloose);
+  CHECK(nat_rules(c).loose_udp);
   CHECK(port_names(c) == std::vector<std::string>{"lan", "wan", "vm", "tunnel", "old"});
   CHECK(c.ports[0].mtu == 9000);
   CHECK(c.ports[0].queues == 4);
@@ -482,7 +489,8 @@ TEST_CASE("config: the canonical form is read back to itself") {
                "half_open_per_destination": 1024, "half_open": 16384, "reserve": 1024,
                "ipv6_host_prefix": 64, "except": [], "refusal": "host"},
     "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
-    "tree": "/run/masqgate/tree", "ip_forward": true, "ip_always_defrag": false})"));
+    "tree": "/run/masqgate/tree", "ip_forward": true, "ip_always_defrag": false,
+    "ip_dynaddr": 5, "ip_masq_debug": 0, "ip_masq_udp_dloose": false})"));
   // Without the order of members: merge_patch() keeps its own.
   CHECK(nlohmann::json(to_json(config())) == nlohmann::json(expected));
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "daemon/control/sysctl.hpp"
+
 namespace masqgate::tests {
 namespace {
 
@@ -109,6 +111,20 @@ Node config_node(FakeRouter& router) {
   return node;
 }
 
+// The numbers of sys/net, all of which say 1.
+void add_numbers(state::Tree& tree) {
+  for (const control::SysctlFile& file : control::sysctl_files()) {
+    if (file.path == "sys/net/ipv4/ip_forward") continue;
+    Node node{.summary = file.summary, .read_text = constant_text("1\n")};
+    if (file.write)
+      node.write_text = [file](std::string text) -> awaitable<void> {
+        control::parse_sysctl(file, text);
+        co_return;
+      };
+    tree.add(file.path, std::move(node));
+  }
+}
+
 Node ip_forward_node(FakeRouter& router) {
   Node node{.summary = "forwarding"};
   node.read_text = [&router]() -> awaitable<std::string> { co_return router.ip_forward; };
@@ -183,6 +199,7 @@ state::Tree fake_tree(FakeRouter& router) {
                          "0x1f > C0A8000A     0     0     0                              \n"));
   tree.add("sys/net/ipv4/ip_forward", ip_forward_node(router));
   tree.add("sys/net/ipv4/ip_masq_autofw_unchecked", ip_forward_node(router));
+  add_numbers(tree);
   return tree;
 }
 
