@@ -21,6 +21,14 @@ Direction outward(const Connection& c) {
   return c.has(Connection::kInbound) ? Direction::reply : Direction::original;
 }
 
+// By which port a connection of an earlier process stood outside, as far as the rules tell.
+PortIndex outer_port(const Connection& c, const Policy& policy) {
+  if (c.has(Connection::kInbound)) return c.ingress;
+  const auto fits = [&](const nat::SourceRule& rule) { return rule.selector.fits(c.original); };
+  const auto rule = std::ranges::find_if(policy.nat.source, fits);
+  return rule == policy.nat.source.end() ? kNoPort : rule->egress;
+}
+
 bool has(const Policy& policy, net::IpAddress address) {
   if (policy.owner_of(address) != kNoPort) return true;
   const auto gives = [&](const nat::SourceRule& rule) {
@@ -59,7 +67,7 @@ void LostAddresses::add_adopted(const Policy& now) {
     const Connection& c = table_.at(record);
     if (!is_translated(c)) continue;
     const net::IpAddress address = nat::outside_of(c).address;
-    if (!has(now, address)) add({address, c.has(Connection::kInbound) ? c.ingress : c.egress});
+    if (!has(now, address)) add({address, outer_port(c, now)});
   }
 }
 

@@ -27,7 +27,8 @@ std::uint64_t parsed(const SysctlFile& one, std::string_view text) {
 }  // namespace
 
 TEST_CASE("V2, issue 3.8: numbers begin as history 1.9 says") {
-  const Config config = parse_config(kSmallest);
+  Config config = parse_config(kSmallest);
+  config.conntrack.profile = conntrack::Profile::linux_24;
   struct Row {
     const char* path;
     std::uint64_t value;
