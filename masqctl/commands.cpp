@@ -13,7 +13,7 @@
 namespace masqgate::ctl {
 namespace {
 
-constexpr std::size_t kPage = 500;  // connections per request
+constexpr std::size_t kPage = 500;  // entries per request
 
 // "the ports are missing (/ports)" out of a problem document, or the bare status.
 std::string problem_text(const Reply& reply) {
@@ -69,9 +69,10 @@ void put_config(const Context& context, const std::string& file, const std::stri
   if (!reply.body.empty()) print_document(context.out, parse(reply, file));
 }
 
-std::string page_target(const ConnectionFilter& filter, std::size_t limit,
+// path: "connections" or "nat/mappings"; its last part is also the name of the list.
+std::string page_target(const std::string& path, const ConnectionFilter& filter, std::size_t limit,
                         const std::string& cursor) {
-  std::string target = "/v1/connections?limit=" + std::to_string(limit);
+  std::string target = "/v1/" + path + "?limit=" + std::to_string(limit);
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) target += std::string{"&"} + name + "=" + percent_encode(value);
   };
@@ -114,22 +115,60 @@ std::vector<std::string> connection_row(const Json& connection) {
 // Calls on_page with the list of each page until the end or the limit; returns the cursor behind
 // it, or null.
 template <class OnPage>
-Json walk_pages(const Context& context, const ConnectionFilter& filter, OnPage on_page) {
+Json walk_pages(const Context& context, const std::string& path, const ConnectionFilter& filter,
+                OnPage on_page) {
+  const std::string name = path.substr(path.rfind('/') + 1);
   std::size_t left = filter.limit == 0 ? static_cast<std::size_t>(-1) : filter.limit;
   std::string cursor = filter.cursor;
   for (;;) {
-    const std::string target = page_target(filter, std::min(left, kPage), cursor);
-    Json page = parse(ask(context, {.target = target}, "connections"), "connections");
-    if (!page.is_object() || !page.contains("connections"))
-      throw Failure{Exit::refused, "connections: the answer has none"};
-    const std::size_t size = page["connections"].size();
-    on_page(page["connections"]);
+    const std::string target = page_target(path, filter, std::min(left, kPage), cursor);
+    Json page = parse(ask(context, {.target = target}, name), name);
+    if (!page.is_object() || !page.contains(name))
+      throw Failure{Exit::refused, name + ": the answer has none"};
+    const std::size_t size = page[name].size();
+    on_page(page[name]);
     left -= std::min(left, size);
     const Json next = page.value("next", Json{});
     if (next.is_null() || left == 0) return next;
-    if (cell(next) == cursor) throw Failure{Exit::refused, "connections: the pages do not end"};
+    if (cell(next) == cursor) throw Failure{Exit::refused, name + ": the pages do not end"};
     cursor = cell(next);
   }
+}
+
+// A list in pages: as one document, or as one table.
+template <class Row>
+void list_pages(const Context& context, const std::string& path, const ConnectionFilter& filter,
+                const std::vector<std::string>& heads, Row row) {
+  if (context.json) {
+    Json all = Json::array();
+    const Json next = walk_pages(context, path, filter, [&](Json& page) {
+      for (Json& one : page) all.push_back(std::move(one));
+    });
+    context.out << Json{{path.substr(path.rfind('/') + 1), std::move(all)}, {"next", next}}.dump()
+                << '\n';
+    return;
+  }
+  Table table{heads.size()};
+  table.add(heads);
+  walk_pages(context, path, filter, [&](const Json& page) {
+    for (const Json& one : page) table.add(row(one));
+    table.print(context.out);
+  });
+}
+
+std::vector<std::string> mapping_row(const Json& mapping) {
+  const Json nothing = Json::object();
+  const auto end = [&](const char* name) {
+    return endpoint(mapping.contains(name) ? mapping[name] : nothing, "address", "port");
+  };
+  return {member(mapping, {"id"}),
+          member(mapping, {"protocol"}),
+          end("inside"),
+          end("outside"),
+          member(mapping, {"connections"}),
+          member(mapping, {"timeout_s"}),
+          member(mapping, {"mapping"}),
+          member(mapping, {"filtering"})};
 }
 
 }  // namespace
@@ -176,22 +215,22 @@ void show_drops(const Context& context) {
 }
 
 void list_connections(const Context& context, const ConnectionFilter& filter) {
-  if (context.json) {
-    Json all = Json::array();
-    const Json next = walk_pages(context, filter, [&](Json& page) {
-      for (Json& one : page) all.push_back(std::move(one));
-    });
-    context.out << Json{{"connections", std::move(all)}, {"next", next}}.dump() << '\n';
-    return;
-  }
-  const std::vector<std::string> heads{"ID",          "PROTOCOL", "STATE",   "TIMEOUT", "SOURCE",
-                                       "DESTINATION", "REPLY-TO", "PACKETS", "BYTES",   "FLAGS"};
-  Table table{heads.size()};
-  table.add(heads);
-  walk_pages(context, filter, [&](const Json& page) {
-    for (const Json& one : page) table.add(connection_row(one));
-    table.print(context.out);
-  });
+  list_pages(context, "connections", filter,
+             {"ID", "PROTOCOL", "STATE", "TIMEOUT", "SOURCE", "DESTINATION", "REPLY-TO", "PACKETS",
+              "BYTES", "FLAGS"},
+             connection_row);
+}
+
+void list_mappings(const Context& context, const ConnectionFilter& filter) {
+  list_pages(
+      context, "nat/mappings", filter,
+      {"ID", "PROTOCOL", "INSIDE", "OUTSIDE", "CONNECTIONS", "TIMEOUT", "MAPPING", "FILTERING"},
+      mapping_row);
+}
+
+void delete_mapping(const Context& context, const std::string& id) {
+  const Call call{.method = "DELETE", .target = "/v1/nat/mappings/" + percent_encode(id)};
+  ask(context, call, "mapping " + id);
 }
 
 void delete_connection(const Context& context, const std::string& id) {

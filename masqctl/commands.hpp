@@ -35,6 +35,10 @@ void show_drops(const Context& context);
 void list_connections(const Context& context, const ConnectionFilter& filter);
 void delete_connection(const Context& context, const std::string& id);
 
+// By protocol, address, cursor and limit.
+void list_mappings(const Context& context, const ConnectionFilter& filter);
+void delete_mapping(const Context& context, const std::string& id);
+
 void show_config(const Context& context);
 // Hands the file ("-" is the standard input) to the router: to be checked, or to be applied.
 void check_config(const Context& context, const std::string& file);

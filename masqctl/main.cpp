@@ -58,6 +58,33 @@ void add_connections(CLI::App& app, Arguments& given, Action& action) {
       [&] { action = [&](const Context& context) { delete_connection(context, given.id); }; });
 }
 
+void add_nat(CLI::App& app, Arguments& given, Action& action) {
+  CLI::App* nat = app.add_subcommand("nat", "translation: rules, profiles, mappings, forwards");
+  nat->require_subcommand(1);
+  for (const auto& [name, summary] :
+       {std::pair{"rules", "the rules, and how each behaves"},
+        std::pair{"profiles", "the presets, part by part"},
+        std::pair{"forwards", "the tables of PORTFW, AUTOFW and MFW"}})
+    nat->add_subcommand(name, summary)
+        ->parse_complete_callback([&action, path = "nat/" + std::string{name}] {
+          action = [path](const Context& context) { show_document(context, path); };
+        });
+  CLI::App* mappings = nat->add_subcommand("mappings", "who stands behind which outside endpoint");
+  mappings->require_subcommand(0, 1);
+  mappings->add_option("--protocol", given.filter.protocol, "only tcp, udp, icmp, …");
+  mappings->add_option("--address", given.filter.address, "only with this address at an end");
+  mappings->add_option("--limit", given.filter.limit, "at most so many (default: all)");
+  mappings->add_option("--cursor", given.filter.cursor, "go on behind an earlier list");
+  mappings->parse_complete_callback([=, &given, &action] {
+    if (mappings->get_subcommands().empty())
+      action = [&given](const Context& context) { list_mappings(context, given.filter); };
+  });
+  CLI::App* removal = mappings->add_subcommand("delete", "forget one with all its connections");
+  removal->add_option("ID", given.id, "as listed")->required();
+  removal->parse_complete_callback(
+      [&] { action = [&](const Context& context) { delete_mapping(context, given.id); }; });
+}
+
 void add_config(CLI::App& app, Arguments& given, Action& action) {
   CLI::App* config = app.add_subcommand("config", "the configuration document");
   config->require_subcommand(1);
@@ -150,6 +177,7 @@ int run(int argc, char** argv) {
   app.add_flag("--json", given.json, "print what the router says instead of tables");
   add_views(app, given, action);
   add_connections(app, given, action);
+  add_nat(app, given, action);
   add_config(app, given, action);
   add_ipmasqadm(app, given, status, action);
   const int words = ipmasqadm_words(argc, argv);

@@ -261,18 +261,6 @@ bool covers(const NatConfig& wide, const NatConfig& narrow) {
          n.destination_ports.last <= w.destination_ports.last;
 }
 
-Json write_behaviour(const Behaviour& behaviour) {
-  return {{"mapping", json::word_of(words(kScopes), behaviour.mapping)},
-          {"filtering", json::word_of(words(kScopes), behaviour.filtering)},
-          {"ports", json::word_of(words(kPortChoices), behaviour.ports)},
-          {"parity", behaviour.parity},
-          {"overload", behaviour.overload},
-          {"paired", behaviour.paired},
-          {"hairpin", json::word_of(words(kHairpins), behaviour.hairpin)},
-          {"refresh", json::word_of(words(kRefreshes), behaviour.refresh)},
-          {"unsolicited_syn", json::word_of(words(kUnsolicitedSyns), behaviour.unsolicited_syn)}};
-}
-
 Json write_profile(const NatConfig& rule) {
   const auto preset =
       std::ranges::find(kPresets, rule.behaviour, &std::pair<std::string_view, Behaviour>::second);
@@ -374,6 +362,22 @@ std::vector<NatConfig> read_nat(const Value& value, const Config& config) {
           .refuse("rules may have at most " + std::to_string(kMostTimeoutSets) +
                   " different timeouts");
   return rules;
+}
+
+state::Json write_behaviour(const Behaviour& behaviour) {
+  return {{"mapping", json::word_of(words(kScopes), behaviour.mapping)},
+          {"filtering", json::word_of(words(kScopes), behaviour.filtering)},
+          {"ports", json::word_of(words(kPortChoices), behaviour.ports)},
+          {"parity", behaviour.parity},
+          {"overload", behaviour.overload},
+          {"paired", behaviour.paired},
+          {"hairpin", json::word_of(words(kHairpins), behaviour.hairpin)},
+          {"refresh", json::word_of(words(kRefreshes), behaviour.refresh)},
+          {"unsolicited_syn", json::word_of(words(kUnsolicitedSyns), behaviour.unsolicited_syn)}};
+}
+
+std::vector<std::pair<std::string_view, Behaviour>> presets() {
+  return {kPresets.begin(), kPresets.end()};
 }
 
 state::Json write_nat_rule(const NatConfig& rule, const Config& config) {

@@ -40,6 +40,9 @@ state::Json write_limits(path::Limits limits);
 
 // The section "nat": config_nat.cpp. The ports of config are read already.
 std::vector<NatConfig> read_nat(const json::Value& value, const Config& config);
+// The parts of a profile, each by its word; and the presets by their names.
+state::Json write_behaviour(const nat::Behaviour& behaviour);
+std::vector<std::pair<std::string_view, nat::Behaviour>> presets();
 state::Json write_nat_rule(const NatConfig& rule, const Config& config);
 
 // The section "ports": config_ports.cpp.

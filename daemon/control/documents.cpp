@@ -105,6 +105,30 @@ bool ConnectionFilter::matches(const Connection& c) const {
          c.reply.source_address == *address || c.reply.destination_address == *address;
 }
 
+constexpr std::size_t kPage = 100, kLongestPage = 1000;
+
+std::size_t page_size(const state::Query& query) {
+  const auto found = query.find("limit");
+  if (found == query.end()) return kPage;
+  const std::string& text = found->second;
+  std::size_t value = 0;
+  const auto [stop, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc{} || stop != text.data() + text.size() || value == 0 ||
+      value > kLongestPage)
+    throw state::Error(state::Problem::malformed,
+                       "limit: a number from 1 to " + std::to_string(kLongestPage));
+  return value;
+}
+
+std::uint32_t cursor_of(const state::Query& query) {
+  const auto found = query.find("cursor");
+  if (found == query.end()) return 0;
+  const auto cursor = parse_id(found->second);
+  if (!cursor || *cursor > 0xffffffff)
+    throw state::Error(state::Problem::malformed, "cursor: use the \"next\" of an earlier page");
+  return static_cast<std::uint32_t>(*cursor);
+}
+
 Json drops_document(const path::Counters& counters, std::size_t parked) {
   Json drops = Json::object();
   for (std::size_t i = 0; i < kDropReasons; ++i)

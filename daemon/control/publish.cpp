@@ -1,11 +1,11 @@
 #include "daemon/control/publish.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "daemon/control/documents.hpp"
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish_forwards.hpp"
+#include "daemon/control/publish_nat.hpp"
 #include "daemon/control/publish_sysctl.hpp"
 #include "daemon/control/virtual_files.hpp"
 
@@ -15,8 +15,6 @@ namespace {
 using state::Json;
 using state::Node;
 using state::Query;
-
-constexpr std::size_t kPage = 100, kLongestPage = 1000;  // connections
 
 // What the virtual files are made from.
 struct TableCopy {
@@ -57,28 +55,6 @@ Node table_file(Router& router, std::string summary, Format format) {
             const TableCopy copy = co_await copy_table(router.shard());
             co_return format(copy);
           }};
-}
-
-std::size_t page_size(const Query& query) {
-  const auto found = query.find("limit");
-  if (found == query.end()) return kPage;
-  const std::string& text = found->second;
-  std::size_t value = 0;
-  const auto [stop, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc{} || stop != text.data() + text.size() || value == 0 ||
-      value > kLongestPage)
-    throw state::Error(state::Problem::malformed,
-                       "limit: a number from 1 to " + std::to_string(kLongestPage));
-  return value;
-}
-
-std::uint32_t cursor_of(const Query& query) {
-  const auto found = query.find("cursor");
-  if (found == query.end()) return 0;
-  const auto cursor = parse_id(found->second);
-  if (!cursor || *cursor > 0xffffffff)
-    throw state::Error(state::Problem::malformed, "cursor: use the \"next\" of an earlier page");
-  return static_cast<std::uint32_t>(*cursor);
 }
 
 // A page ends at a record, so that connections that come and go meanwhile shift nothing.
@@ -309,6 +285,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_counters(tree, router);
   publish_virtual_files(tree, router);
   publish_forwards(tree, router);
+  publish_nat(tree, router);
   publish_sysctl(tree, router);
 }
 

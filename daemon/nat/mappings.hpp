@@ -72,6 +72,11 @@ class Mappings {
            sizeof(Links);
   }
 
+  // Each mapping is a ring of records with one that leads it: so who looks at all records counts each
+  // mapping once. Both only for records that are held.
+  bool leads(std::uint32_t record) const;
+  std::uint32_t next_of_ring(std::uint32_t record) const { return links_[record].next; }
+
   // free=… of /proc/net/ip_masquerade.
   std::size_t classic_free(net::Protocol protocol) const;
 

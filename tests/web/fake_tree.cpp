@@ -111,6 +111,41 @@ Node config_node(FakeRouter& router) {
   return node;
 }
 
+Json mapping(int id) {
+  return Json{{"id", std::to_string(id)},
+              {"protocol", "udp"},
+              {"inside", {{"address", "192.168.0." + std::to_string(id)}, {"port", 4000}}},
+              {"outside", {{"address", "203.0.113.2"}, {"port", 4000 + id}}},
+              {"connections", id},
+              {"timeout_s", 30},
+              {"mapping", "endpoint-independent"},
+              {"filtering", "address-dependent"}};
+}
+
+// Two mappings on two pages, and rules and forwards that are never there.
+void add_nat(state::Tree& tree) {
+  Node mappings{.summary = "mappings"};
+  for (const char* name : {"cursor", "limit", "protocol", "address"})
+    mappings.parameters.push_back({name, name});
+  mappings.read = [](Query query) -> awaitable<Json> {
+    const bool second = query.contains("cursor");
+    co_return Json{{"mappings", Json::array({mapping(second ? 2 : 1)})},
+                   {"next", second ? Json(nullptr) : Json("1")}};
+  };
+  mappings.remove = [](std::string name) -> awaitable<void> {
+    if (name != "1") throw Error{Problem::not_found, "no mapping has the id " + name};
+    co_return;
+  };
+  tree.add("nat/mappings", std::move(mappings));
+  for (const char* name : {"rules", "profiles"})
+    tree.add(std::string{"nat/"} + name,
+             Node{.summary = name, .read = constant(Json{{name, Json::array()}})});
+  const Json none = Json::array();
+  tree.add("nat/forwards",
+           Node{.summary = "forwards",
+                .read = constant(Json{{"portfw", none}, {"autofw", none}, {"mfw", none}})});
+}
+
 // The numbers of sys/net, all of which say 1.
 void add_numbers(state::Tree& tree) {
   for (const control::SysctlFile& file : control::sysctl_files()) {
@@ -200,6 +235,7 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("sys/net/ipv4/ip_forward", ip_forward_node(router));
   tree.add("sys/net/ipv4/ip_masq_autofw_unchecked", ip_forward_node(router));
   add_numbers(tree);
+  add_nat(tree);
   return tree;
 }
 
