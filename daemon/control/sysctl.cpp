@@ -143,6 +143,9 @@ Files sysctl_files() {
   const auto ipv4 = [](std::string_view name) { return join(kIpv4, name); };
   files.push_back(
       number(ipv4("ip_forward"), "Whether packets are forwarded: 0 or 1.", &Config::ip_forward, 1));
+  files.push_back(number(ipv4("ip_always_defrag"),
+                         "1: datagrams are put together before rules see them.",
+                         &Config::ip_always_defrag, 1));
   files.push_back(number(ipv4("ip_dynaddr"),
                          "What becomes of connections whose outside address went: 0 to 7.",
                          &Config::ip_dynaddr, kMostDynaddr));

@@ -36,6 +36,7 @@ TEST_CASE("V2, issue 3.8: numbers begin as history 1.9 says") {
   };
   for (const Row& row : std::initializer_list<Row>{
            {"ipv4/ip_forward", 1, true},
+           {"ipv4/ip_always_defrag", 0, true},
            {"ipv4/ip_dynaddr", 5, true},
            {"ipv4/ip_masq_debug", 0, true},
            {"ipv4/ip_masq_udp_dloose", 0, true},
