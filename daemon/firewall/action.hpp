@@ -7,24 +7,37 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <variant>
 
 #include "daemon/conntrack/connection.hpp"
 #include "daemon/firewall/mark_bits.hpp"
+#include "daemon/firewall/match_counting.hpp"
 #include "daemon/packet/packet.hpp"
 
 namespace masqgate::firewall {
 
-// How a refused sender is told: ICMP unreachable codes (RFC 792, RFC 1812 5.2.7.1, RFC 4443 3.1),
-// or a TCP reset (RFC 9293 3.5.2).
-enum class RejectWith : std::uint8_t { port_unreachable, host, net, prohibited, tcp_reset };
+// How a refused sender is told: the code of ICMP destination unreachable for each family (RFC 792,
+// RFC 1812 5.2.7.1, RFC 4443 3.1), or a TCP reset (RFC 9293 3.5.2).
+struct RejectWith {
+  enum class Kind : std::uint8_t { unreachable, tcp_reset, classic };
+  Kind kind =
+      Kind::unreachable;  // classic: as Linux 2.2, port in input, host elsewhere (history 3.1)
+  std::uint8_t v4 = 3;
+  std::uint8_t v6 = 4;
+  constexpr bool operator==(const RejectWith&) const = default;
+};
 
 using ChainIndex = std::uint16_t;  // place in the list of chains
 
 struct Accept {};
 struct Drop {};
 struct Reject {
-  RejectWith with = RejectWith::port_unreachable;
+  RejectWith with{};
+};
+// Back to its sender with source and destination exchanged, past all chains (history 7.2).
+struct Mirror {
+  static constexpr HookSet kHooks{Hook::prerouting, Hook::input, Hook::forward};
 };
 struct Jump {
   ChainIndex target = 0;
@@ -60,6 +73,55 @@ struct SetConnMark {
   }
 };
 
-using Action = std::variant<Accept, Drop, Reject, Jump, Return, Continue, SetMark, SetConnMark>;
+// A note for the log, at most at this rate for each rule (K-23).
+struct Log {
+  static constexpr CellKind kCell = CellKind::bucket;
+  static constexpr std::size_t kMostPrefix = 64;
+  std::string prefix;
+  std::uint8_t level = 4;  // of syslog: warning
+  Rate rate{10, Rate::Period::second, 20};
+  CellIndex cell = 0;
+  void apply(Packet& packet, Memory& memory, std::uint16_t counter) const noexcept;
+};
+
+// Bits of TOS or traffic class.
+struct SetTos {
+  std::uint8_t value = 0;
+  std::uint8_t mask = 0xff;
+  void apply(Packet& packet) const noexcept;
+};
+struct SetDscp {
+  std::uint8_t value = 0;
+  void apply(Packet& packet) const noexcept { SetTos{narrow(value), 0xfc}.apply(packet); }
+  static constexpr std::uint8_t narrow(std::uint8_t dscp) {
+    return static_cast<std::uint8_t>(dscp << 2);
+  }
+};
+
+// The TTL or hop limit never becomes 0. It rises only in postrouting and only for what leaves by
+// another port than it came in: else two routers that send a packet to each other would never end.
+struct SetTtl {
+  enum class Kind : std::uint8_t { set, add, subtract };
+  static constexpr HookSet kHooks{Hook::postrouting};
+  Kind kind = Kind::set;
+  std::uint8_t value = 64;
+  void apply(Packet& packet) const noexcept;
+};
+
+// The MSS of a SYN. Without a number: lowered to what the path takes without fragments. A SYN without
+// the option gets it as its first one; one that carries data stays as it is.
+struct SetTcpMss {
+  static constexpr HookSet kHooks{Hook::forward, Hook::output, Hook::postrouting};
+  std::uint16_t mss = 0;  // 0: clamp
+  void apply(Packet& packet, Memory& memory) const noexcept;
+};
+
+// The packet has no connection from here on; a new one is not made.
+struct NoTrack {
+  static constexpr HookSet kHooks{Hook::prerouting, Hook::output};
+};
+
+using Action = std::variant<Accept, Drop, Reject, Mirror, Jump, Return, Continue, SetMark,
+                            SetConnMark, Log, SetTos, SetDscp, SetTtl, SetTcpMss, NoTrack>;
 
 }  // namespace masqgate::firewall

@@ -1,18 +1,32 @@
 #include "daemon/firewall/action_json.hpp"
 
+#include <algorithm>
 #include <array>
 
+#include "daemon/firewall/rate_json.hpp"
 #include "daemon/firewall/words.hpp"
 
 namespace masqgate::firewall {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, RejectWith>, 5> kRejects{
-    {{"port_unreachable", RejectWith::port_unreachable},
-     {"host", RejectWith::host},
-     {"net", RejectWith::net},
-     {"prohibited", RejectWith::prohibited},
-     {"tcp_reset", RejectWith::tcp_reset}}};
+constexpr RejectWith unreachable(std::uint8_t v4, std::uint8_t v6) {
+  return {RejectWith::Kind::unreachable, v4, v6};
+}
+
+// The codes of ICMP; ICMPv6 has fewer, the nearest of which is told.
+constexpr std::array<std::pair<std::string_view, RejectWith>, 10> kRejects{
+    {{"port_unreachable", unreachable(3, 4)},
+     {"host", unreachable(1, 3)},
+     {"net", unreachable(0, 0)},
+     {"protocol", unreachable(2, 4)},
+     {"prohibited", unreachable(13, 1)},
+     {"net_prohibited", unreachable(9, 1)},
+     {"host_prohibited", unreachable(10, 1)},
+     {"policy", unreachable(13, 5)},
+     {"tcp_reset", {RejectWith::Kind::tcp_reset}},
+     {"classic", {RejectWith::Kind::classic}}}};
+
+constexpr std::uint8_t kLastCodeV4 = 15, kLastCodeV6 = 6;
 
 // The words of an action: its name; read() where it has arguments, else the name stands alone.
 template <typename A>
@@ -36,6 +50,14 @@ struct Words<Return> {
   static constexpr std::string_view kName = "return";
 };
 template <>
+struct Words<Mirror> {
+  static constexpr std::string_view kName = "mirror";
+};
+template <>
+struct Words<NoTrack> {
+  static constexpr std::string_view kName = "notrack";
+};
+template <>
 struct Words<Continue> {
   static constexpr std::string_view kName = "continue";
 };
@@ -44,9 +66,15 @@ struct Words<Continue> {
 template <>
 struct Words<Reject> {
   static constexpr std::string_view kName = "reject";
-  static Reject read(const Value& value, Context) { return {value.word(words(kRejects))}; }
+  // A word, or the code itself: one number for ICMP, for ICMPv6 too where it has so many.
+  static Reject read(const Value& value, Context) {
+    if (!value.json().is_number()) return {value.word(words(kRejects))};
+    const auto code = static_cast<std::uint8_t>(value.number(0, kLastCodeV4));
+    return {unreachable(code, code <= kLastCodeV6 ? code : 1)};
+  }
   static Json write(const Reject& action, Context) {
-    return json::word_of(words(kRejects), action.with);
+    const std::string_view word = json::word_of(words(kRejects), action.with);
+    return word.empty() ? Json(action.with.v4) : Json(word);
   }
   static bool is_plain(const Reject& action) { return action.with == Reject{}.with; }
 };
@@ -94,6 +122,102 @@ struct Words<SetConnMark> {
     if (action.kind == SetConnMark::Kind::set) return write_mark(action.bits);
     const std::string word{json::word_of(words(kKinds), action.kind)};
     return action.bits.mask == MarkBits{}.mask ? word : word + "/" + hexadecimal(action.bits.mask);
+  }
+};
+
+constexpr std::array<std::pair<std::string_view, std::uint8_t>, 8> kLevels{{{"emergency", 0},
+                                                                            {"alert", 1},
+                                                                            {"critical", 2},
+                                                                            {"error", 3},
+                                                                            {"warning", 4},
+                                                                            {"notice", 5},
+                                                                            {"info", 6},
+                                                                            {"debug", 7}}};
+
+// Alone, or an object that says how.
+template <>
+struct Words<Log> {
+  static constexpr std::string_view kName = "log";
+  static Log read(const Value& value, Context) {
+    value.allow({"prefix", "level", "rate", "burst"});
+    Log action;
+    if (const auto prefix = value.find("prefix")) {
+      action.prefix = prefix->text();
+      const auto is_plain = [](unsigned char c) { return c >= 0x20 && c != 0x7f; };
+      if (action.prefix.size() > Log::kMostPrefix || !std::ranges::all_of(action.prefix, is_plain))
+        prefix->refuse("must be at most 64 bytes without control characters");
+    }
+    if (const auto level = value.find("level")) action.level = level->word(words(kLevels));
+    if (const auto rate = value.find("rate")) {
+      const std::uint32_t burst = action.rate.burst;
+      action.rate = read_rate(*rate, rate->text());
+      action.rate.burst = burst;
+    }
+    read_burst(value, action.rate);
+    return action;
+  }
+  static Json write(const Log& action, Context) {
+    return {{"prefix", action.prefix},
+            {"level", json::word_of(words(kLevels), action.level)},
+            {"rate", write_rate(action.rate)},
+            {"burst", action.rate.burst}};
+  }
+  static bool is_plain(const Log&) { return false; }
+};
+
+template <>
+struct Words<SetTos> {
+  static constexpr std::string_view kName = "tos";
+  static SetTos read(const Value& value, Context) {
+    const auto [bits, mask] = read_byte_bits(value, number_term(value, 255).text);
+    return {bits, mask};
+  }
+  static Json write(const SetTos& action, Context) {
+    return write_byte_bits(action.value, action.mask);
+  }
+};
+
+template <>
+struct Words<SetDscp> {
+  static constexpr std::string_view kName = "dscp";
+  static SetDscp read(const Value& value, Context) {
+    return {static_cast<std::uint8_t>(value.number(0, 63))};
+  }
+  static Json write(const SetDscp& action, Context) { return action.value; }
+};
+
+// A number to set, or "+1" or "-1".
+template <>
+struct Words<SetTtl> {
+  static constexpr std::string_view kName = "ttl";
+  static SetTtl read(const Value& value, Context) {
+    using Kind = SetTtl::Kind;
+    const std::string text = number_term(value, 255).text;
+    const bool is_sum = text.starts_with('+'), is_difference = text.starts_with('-');
+    const std::string_view digits = std::string_view{text}.substr(is_sum || is_difference ? 1 : 0);
+    const auto number = static_cast<std::uint8_t>(read_number(value, digits, 255));
+    if (number == 0) value.refuse("0 is no TTL that a router may send, and no change");
+    return {is_sum ? Kind::add : is_difference ? Kind::subtract : Kind::set, number};
+  }
+  static Json write(const SetTtl& action, Context) {
+    using Kind = SetTtl::Kind;
+    if (action.kind == Kind::set) return action.value;
+    return (action.kind == Kind::add ? "+" : "-") + std::to_string(action.value);
+  }
+};
+
+// A number, or "clamp".
+template <>
+struct Words<SetTcpMss> {
+  static constexpr std::string_view kName = "tcp_mss";
+  static SetTcpMss read(const Value& value, Context) {
+    if (value.json().is_number()) return {static_cast<std::uint16_t>(value.number(88, 65535))};
+    if (value.text() != "clamp")
+      value.refuse(Value::quoted(value.text()) + " is neither \"clamp\" nor a number from 88");
+    return {};
+  }
+  static Json write(const SetTcpMss& action, Context) {
+    return action.mss == 0 ? Json("clamp") : Json(action.mss);
   }
 };
 

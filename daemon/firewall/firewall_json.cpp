@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstring>
 #include <map>
 
+#include "daemon/base/siphash.hpp"
 #include "daemon/firewall/action_json.hpp"
 #include "daemon/firewall/match_json.hpp"
 #include "daemon/firewall/words.hpp"
@@ -37,13 +39,28 @@ void check_sense(const Value& rule, const Rule& read) {
   const bool has_no_ports = protocol != nullptr && !protocol->negated &&
                             !is_only(protocol, net::Protocol::tcp) &&
                             !is_only(protocol, net::Protocol::udp);
-  for (const auto* member : {"source_port", "destination_port"})
+  for (const auto* member : {"source_port", "destination_port", "port"})
     if (has_no_ports && rule.find(member))
       rule.at(member).refuse("only tcp and udp have ports; remove it or change \"protocol\"");
   const auto* reject = std::get_if<Reject>(&read.action);
-  if (reject != nullptr && reject->with == RejectWith::tcp_reset &&
+  if (reject != nullptr && reject->with.kind == RejectWith::Kind::tcp_reset &&
       !is_only(protocol, net::Protocol::tcp))
     rule.at("action").refuse("tcp_reset answers TCP only; add \"protocol\": \"tcp\" to the rule");
+}
+
+// Matches and actions that speak of one protocol only say which.
+void check_protocol(const Value& rule, const Rule& read) {
+  const auto* protocol = find<ProtocolMatch>(read.matches);
+  const bool is_tcp = is_only(protocol, net::Protocol::tcp);
+  for (const auto* member : {"tcp_flags", "tcp_mss"})
+    if (!is_tcp && rule.find(member))
+      rule.at(member).refuse("is of TCP only; add \"protocol\": \"tcp\" to the rule");
+  if (!is_tcp && std::holds_alternative<SetTcpMss>(read.action))
+    rule.at("action").refuse("changes TCP only; add \"protocol\": \"tcp\" to the rule");
+  if (rule.find("icmp_type") && !is_only(protocol, net::Protocol::icmp) &&
+      !is_only(protocol, net::Protocol::icmpv6))
+    rule.at("icmp_type")
+        .refuse("means nothing without \"protocol\": \"icmp\" or \"icmpv6\" in the rule");
 }
 
 // Names go into paths of the tree and into URLs.
@@ -72,6 +89,7 @@ Rule read_rule(const Value& value, PortNames ports, const ChainPlaces& chains) {
   rule.matches = read_matches(value, ports);
   rule.action = read_action(value.at("action"), chains);
   check_sense(value, rule);
+  check_protocol(value, rule);
   return rule;
 }
 
@@ -144,6 +162,37 @@ net::Prefix read_prefix(const Value& value, std::string_view text) {
                " is no address or network such as 192.168.0.0/24 or 2001:db8::/32");
 }
 
+namespace {
+
+// The same on every start, so that it may be told apart from strangers' by nobody: rules are the
+// owner's own.
+std::uint64_t fingerprint(std::string_view chain, std::string_view text) {
+  SipHash hash{HashKey{0x6d617371, 0x67617465}};
+  for (const std::string_view part : {chain, text}) {
+    hash.add(part.size());
+    for (std::size_t at = 0; at < part.size(); at += 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, part.data() + at, std::min<std::size_t>(8, part.size() - at));
+      hash.add(word);
+    }
+  }
+  return std::max<std::uint64_t>(hash.finish(), 1);
+}
+
+// A comment is none of a rule's meaning.
+void add_fingerprints(std::vector<Chain>& chains, PortNames ports) {
+  for (Chain& chain : chains) {
+    chain.fingerprint = fingerprint(chain.name, json::word_of(words(kPolicies), chain.policy));
+    for (Rule& rule : chain.rules) {
+      Json written = write_rule(rule, chains, ports);
+      written.erase("comment");
+      rule.fingerprint = fingerprint(chain.name, written.dump());
+    }
+  }
+}
+
+}  // namespace
+
 Ruleset from_json(const Value& firewall, PortNames ports) {
   ChainPlaces places;
   const auto members = firewall.members();
@@ -155,6 +204,7 @@ Ruleset from_json(const Value& firewall, PortNames ports) {
   std::vector<Chain> chains;
   for (const auto& [name, value] : members)
     chains.push_back(read_chain(name, value, ports, places));
+  add_fingerprints(chains, ports);
   auto built = Ruleset::build(chains);
   if (const auto* error = std::get_if<BuildError>(&built)) refuse(firewall, chains, *error);
   return std::get<Ruleset>(std::move(built));

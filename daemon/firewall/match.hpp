@@ -3,7 +3,8 @@
 // To add a match: a struct with matches() and per_packet, its name in the variant, its words in
 // firewall_json.cpp. Each also says
 //  - per_packet: whether the answer may differ between two packets of one direction of an
-//    established connection. If so, connections judged by it take no short cut.
+//    established connection. If so, connections that were asked take no short cut. A match that can
+//    say it better has may_differ().
 //  - kHooks, where the question makes no sense everywhere: the chains that may ask it.
 //
 // A match that does not apply to a packet (a port of an ICMP message, an IPv4 network of an IPv6
@@ -14,42 +15,22 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "daemon/conntrack/connection.hpp"
+#include "daemon/firewall/hooks.hpp"
 #include "daemon/firewall/mark_bits.hpp"
+#include "daemon/firewall/match_counting.hpp"
+#include "daemon/firewall/match_header.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/packet/packet.hpp"
 
 namespace masqgate::firewall {
 
-// Where the corridor asks, in the order of the corridor (ARCHITECTURE.md 2).
-enum class Hook : std::uint8_t { prerouting, input, forward, output, postrouting };
-inline constexpr std::array<std::string_view, 5> kHookNames{"prerouting", "input", "forward",
-                                                            "output", "postrouting"};
-
-constexpr std::size_t number(Hook hook) {
-  return static_cast<std::size_t>(hook);
-}
-
-// A set of hooks or of states, as bits.
-template <typename Enum>
-struct SetOf {
-  std::uint8_t bits = 0;
-  constexpr SetOf() = default;
-  constexpr SetOf(std::initializer_list<Enum> all) {
-    for (const Enum one : all) add(one);
-  }
-  constexpr void add(Enum one) {
-    bits = static_cast<std::uint8_t>(bits | 1u << static_cast<unsigned>(one));
-  }
-  constexpr bool contains(Enum one) const { return (bits >> static_cast<unsigned>(one) & 1u) != 0; }
-  constexpr bool operator==(const SetOf&) const = default;
-};
-using HookSet = SetOf<Hook>;
 using StateSet = SetOf<ConnState>;
 
 struct StateMatch {
@@ -59,23 +40,33 @@ struct StateMatch {
   bool matches(const Packet& p) const noexcept { return states.contains(p.state) != negated; }
 };
 
+// A set of ports, named by a pattern: "wan", or "wan+" for all whose name begins so.
+struct PortSet {
+  std::string pattern;
+  std::uint64_t bits = 0;
+  bool contains(PortIndex port) const noexcept {
+    return port < kMostPorts && (bits >> port & 1) != 0;
+  }
+};
+static_assert(kMostPorts <= 64);
+
 // The port whose network a packet came from. What the router itself says came from none.
 struct IngressMatch {
   static constexpr bool per_packet = false;
   static constexpr HookSet kHooks{Hook::prerouting, Hook::input, Hook::forward, Hook::postrouting};
-  PortIndex port = kNoPort;
+  PortSet ports;
   bool negated = false;
   bool matches(const Packet& p) const noexcept {
-    return (p.from == Side::network && p.ingress == port) != negated;
+    return (p.from == Side::network && ports.contains(p.ingress)) != negated;
   }
 };
 
 struct EgressMatch {
   static constexpr bool per_packet = false;
   static constexpr HookSet kHooks{Hook::forward, Hook::output, Hook::postrouting};
-  PortIndex port = kNoPort;
+  PortSet ports;
   bool negated = false;
-  bool matches(const Packet& p) const noexcept { return (p.egress == port) != negated; }
+  bool matches(const Packet& p) const noexcept { return ports.contains(p.egress) != negated; }
 };
 
 struct ProtocolMatch {
@@ -136,6 +127,17 @@ struct DestinationPortMatch {
   }
 };
 
+// Either of the two ports.
+struct AnyPortMatch {
+  static constexpr bool per_packet = false;
+  PortRanges ranges;
+  bool negated = false;
+  bool matches(const Packet& p) const noexcept {
+    return shows_ports(p) && (any_contains(ranges, p.tuple.source_port) ||
+                              any_contains(ranges, p.tuple.destination_port)) != negated;
+  }
+};
+
 // Marks are those of the moment: rules before this one may have changed them.
 struct MarkMatch {
   static constexpr bool per_packet = false;
@@ -154,23 +156,40 @@ struct ConnMarkMatch {
   }
 };
 
-// Cheap questions first: rules ask in this order, whatever the order in their document.
+// Cheap questions first, those that count last: rules ask in this order, whatever the order in their
+// document.
 using Match =
     std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
-                 SourceMatch, DestinationMatch, SourcePortMatch, DestinationPortMatch>;
+                 SourceMatch, DestinationMatch, SourcePortMatch, DestinationPortMatch, AnyPortMatch,
+                 FragmentMatch, IcmpTypeMatch, TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch,
+                 TosMatch, DscpMatch, LengthMatch, TtlMatch, UncleanMatch, ConnectionsMatch,
+                 PortScanMatch, SourceLimitMatch, LimitMatch, QuotaMatch>;
 
-inline bool matches(const std::vector<Match>& all, const Packet& packet) noexcept {
+// Asks, and notes where the next packet of the connection may be answered otherwise: then none takes
+// the short cut. A question that is not reached, because one before it says no, does not count: the
+// same one will say no to the next packet.
+template <typename M>
+bool ask(const M& match, Packet& packet, Memory& memory) noexcept {
+  if constexpr (requires { match.may_differ(packet); }) {
+    if (match.may_differ(packet)) packet.not_remembered = true;
+  } else if constexpr (M::per_packet) {
+    packet.not_remembered = true;
+  }
+  if constexpr (requires { match.matches(packet, memory); })
+    return match.matches(packet, memory);
+  else
+    return match.matches(packet);
+}
+
+inline bool matches(const std::vector<Match>& all, Packet& packet, Memory& memory) noexcept {
   return std::ranges::all_of(all, [&](const Match& one) {
-    return std::visit([&](const auto& match) noexcept { return match.matches(packet); }, one);
+    return std::visit([&](const auto& match) noexcept { return ask(match, packet, memory); }, one);
   });
 }
 
-inline bool is_per_packet(const Match& one) noexcept {
-  return std::visit([](const auto& match) { return match.per_packet; }, one);
-}
-
-// Whether a chain that this hook reaches may ask this.
-inline bool makes_sense_in(const Match& one, Hook hook) noexcept {
+// Whether a chain that this hook reaches may ask this, or do this.
+template <typename Variant>
+bool makes_sense_in(const Variant& one, Hook hook) noexcept {
   return std::visit(
       [&]<typename M>(const M&) {
         if constexpr (requires { M::kHooks; })

@@ -80,6 +80,10 @@ class Inspection {
           return BuildError{"is not known in chain \"" + std::string{kHookNames[number(hook)]} +
                                 "\"; remove it here, or ask in another chain",
                             chain, r, m};
+      if (!makes_sense_in(rule.action, hook))
+        return BuildError{"means nothing in chain \"" + std::string{kHookNames[number(hook)]} +
+                              "\", which this rule is asked in",
+                          chain, r};
       if (const auto* jump = std::get_if<Jump>(&rule.action))
         if (auto error = reach(jump->target, hook)) return error;
     }
@@ -104,9 +108,11 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains) {
     if (hook && (!chain.rules.empty() || chain.policy != Policy::accept))
       built.hooks_[number(*hook)] = static_cast<ChainIndex>(c);
     for (const Rule& rule : chain.rules)
-      built.per_packet_matches_ |= std::ranges::any_of(rule.matches, is_per_packet);
+      for (const Match& one : rule.matches)
+        built.asks_for_time_ |= std::holds_alternative<TimeMatch>(one);
   }
   built.number_counters();
+  built.number_cells();
   return built;
 }
 
@@ -129,11 +135,36 @@ Ruleset::CounterName Ruleset::counter(CounterIndex index) const {
   return {chain.name, r == kPolicy ? kPolicyName : chain.rules[r].id};
 }
 
-Decision Ruleset::judge(const Chain& chain, Packet& packet) const noexcept {
-  if (const auto decision = walk(chain, packet)) return *decision;
-  packet.trail.add(chain.policy_counter);
-  return {.kind = chain.policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept,
-          .by_policy = true};
+// Every match or action with a cell gets the next one. Two of one rule differ by their order.
+void Ruleset::number_cells() {
+  for (Chain& chain : chains_)
+    for (Rule& rule : chain.rules) {
+      std::uint64_t order = 0;
+      const auto give = [&]<typename One>(One& one) {
+        if constexpr (requires { One::kCell; }) {
+          ++order;
+          const std::uint64_t own = rule.fingerprint == 0 ? 0 : rule.fingerprint + order;
+          one.cell = static_cast<CellIndex>(cells_.size());
+          cells_.push_back({One::kCell, own});
+        }
+      };
+      for (Match& match : rule.matches) std::visit(give, match);
+      std::visit(give, rule.action);
+    }
+}
+
+std::vector<std::uint64_t> Ruleset::fingerprints() const {
+  std::vector<std::uint64_t> all;
+  all.reserve(names_.size());
+  for (const auto& [c, r] : names_)
+    all.push_back(r == kPolicy ? chains_[c].fingerprint : chains_[c].rules[r].fingerprint);
+  return all;
+}
+
+Decision Ruleset::judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept {
+  if (const auto decision = walk(chain, packet, memory)) return *decision;
+  packet.trail.add(chains_[chain].policy_counter);
+  return {chains_[chain].policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept};
 }
 
 namespace {
@@ -148,17 +179,29 @@ struct Step {
 
 struct Perform {
   Packet& packet;
+  Memory& memory;
+  CounterIndex counter;
   Step operator()(const Accept&) const { return {Step::Kind::decided, {Decision::Kind::accept}}; }
   Step operator()(const Drop&) const { return {Step::Kind::decided, {Decision::Kind::drop}}; }
   Step operator()(const Reject& action) const {
     return {Step::Kind::decided, {Decision::Kind::reject, action.with}};
   }
+  Step operator()(const Mirror&) const { return {Step::Kind::decided, {Decision::Kind::mirror}}; }
   Step operator()(const Jump& action) const { return {Step::Kind::jump, {}, action.target}; }
   Step operator()(const Return&) const { return {Step::Kind::leave}; }
   Step operator()(const Continue&) const { return {}; }
+  Step operator()(const NoTrack&) const {
+    packet.not_tracked = true;
+    return {};
+  }
   template <typename Change>
   Step operator()(const Change& change) const {
-    change.apply(packet);
+    if constexpr (requires { change.apply(packet, memory, counter); })
+      change.apply(packet, memory, counter);
+    else if constexpr (requires { change.apply(packet, memory); })
+      change.apply(packet, memory);
+    else
+      change.apply(packet);
     return {};
   }
 };
@@ -166,11 +209,12 @@ struct Perform {
 }  // namespace
 
 // Empty if the end of the chain, or a return, was reached. Recursion ends: build() has measured it.
-std::optional<Decision> Ruleset::walk(const Chain& chain, Packet& packet) const noexcept {
-  for (const Rule& rule : chain.rules) {
-    if (!matches(rule.matches, packet)) continue;
+std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet,
+                                      Memory& memory) const noexcept {
+  for (const Rule& rule : chains_[chain].rules) {
+    if (!matches(rule.matches, packet, memory)) continue;
     packet.trail.add(rule.counter);
-    const Step step = std::visit(Perform{packet}, rule.action);
+    const Step step = std::visit(Perform{packet, memory, rule.counter}, rule.action);
     switch (step.kind) {
       case Step::Kind::next:
         break;
@@ -179,7 +223,7 @@ std::optional<Decision> Ruleset::walk(const Chain& chain, Packet& packet) const 
       case Step::Kind::leave:
         return std::nullopt;
       case Step::Kind::jump:
-        if (const auto decision = walk(chains_[step.target], packet)) return decision;
+        if (const auto decision = walk(step.target, packet, memory)) return decision;
     }
   }
   return std::nullopt;

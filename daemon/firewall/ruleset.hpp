@@ -28,10 +28,9 @@
 namespace masqgate::firewall {
 
 struct Decision {
-  enum class Kind : std::uint8_t { accept, drop, reject };
+  enum class Kind : std::uint8_t { accept, drop, reject, mirror };
   Kind kind = Kind::accept;
-  RejectWith with = RejectWith::port_unreachable;  // of a reject
-  bool by_policy = false;                          // no rule decided
+  RejectWith with{};  // of a reject
   constexpr bool operator==(const Decision&) const = default;
 };
 
@@ -42,6 +41,9 @@ struct Rule {
   std::string comment;
   std::vector<Match> matches;  // all must hold; none: always
   Action action;
+  // Of all that the rule says, of its id and of its chain's name: rules of two rulesets with the same
+  // one are the same, and keep their counters and what they count. 0: like no other.
+  std::uint64_t fingerprint = 0;
   CounterIndex counter = 0;  // given by Ruleset::build
 };
 
@@ -51,6 +53,7 @@ struct Chain {
   std::string name;  // a name of kHookNames makes it that hook's chain
   Policy policy = Policy::accept;
   std::vector<Rule> rules;
+  std::uint64_t fingerprint = 0;    // of the policy, as of a rule
   CounterIndex policy_counter = 0;  // given by Ruleset::build
 };
 
@@ -78,15 +81,15 @@ class Ruleset {
 
   // Judges a packet and adds to its trail. A hook without rules whose policy is accept costs one
   // test, and counts nothing.
-  Decision evaluate(Hook hook, Packet& packet) const noexcept {
+  Decision evaluate(Hook hook, Packet& packet, Memory& memory) const noexcept {
     const ChainIndex chain = hooks_[number(hook)];
     if (chain == kNone) return {};
-    return judge(chains_[chain], packet);
+    return judge(chain, packet, memory);
   }
 
   bool is_empty(Hook hook) const noexcept { return hooks_[number(hook)] == kNone; }
-  // True if some rule must see every packet, so that established connections take no short cut.
-  bool per_packet_matches() const noexcept { return per_packet_matches_; }
+  // Whether the answers change with the time of day.
+  bool asks_for_time() const noexcept { return asks_for_time_; }
 
   std::size_t counters() const noexcept { return names_.size(); }
   struct CounterName {
@@ -95,20 +98,32 @@ class Ruleset {
   };
   CounterName counter(CounterIndex index) const;  // index < counters()
 
+  // By counter: the fingerprints of rules and policies.
+  std::vector<std::uint64_t> fingerprints() const;
+
+  // What the matches and actions that count need to remember; the place is their CellIndex.
+  struct CellWish {
+    CellKind kind = CellKind::bucket;
+    std::uint64_t fingerprint = 0;
+  };
+  const std::vector<CellWish>& cells() const noexcept { return cells_; }
+
   const std::vector<Chain>& chains() const noexcept { return chains_; }
 
  private:
   static constexpr ChainIndex kNone = 0xffff;
   static constexpr std::size_t kPolicy = ~std::size_t{0};
 
-  Decision judge(const Chain& chain, Packet& packet) const noexcept;
-  std::optional<Decision> walk(const Chain& chain, Packet& packet) const noexcept;
+  Decision judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
+  std::optional<Decision> walk(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
   void number_counters();
+  void number_cells();
 
   std::vector<Chain> chains_;
   std::array<ChainIndex, kHookNames.size()> hooks_{kNone, kNone, kNone, kNone, kNone};
   std::vector<std::pair<ChainIndex, std::size_t>> names_;  // counter -> chain, rule or kPolicy
-  bool per_packet_matches_ = false;
+  std::vector<CellWish> cells_;
+  bool asks_for_time_ = false;
 };
 
 }  // namespace masqgate::firewall

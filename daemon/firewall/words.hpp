@@ -58,6 +58,13 @@ Json write_terms(bool negated, const std::vector<std::string>& texts);
 std::uint32_t read_number(const Value& value, std::string_view text, std::uint32_t most);
 std::string hexadecimal(std::uint32_t number);
 
+// The same without a limit but that of 64 bits.
+std::uint64_t read_big_number(const Value& value, std::string_view text);
+
+// Bits of a byte, as "0x10" or "0x10/0x1e"; the value must lie in the mask.
+std::pair<std::uint8_t, std::uint8_t> read_byte_bits(const Value& value, std::string_view text);
+std::string write_byte_bits(std::uint8_t value, std::uint8_t mask);
+
 // "0x1", "1" or "0x10/0xf0"; the value must lie in the mask.
 MarkBits read_mark(const Value& value, std::string_view text);
 std::string write_mark(MarkBits bits);

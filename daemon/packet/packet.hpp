@@ -41,7 +41,7 @@ enum class ConnState : std::uint8_t { new_, established, related, invalid, untra
 
 // Rules that matched on the packet's way: their counters are bumped when the walk has ended.
 struct Trail {
-  static constexpr std::size_t kMost = 12;
+  static constexpr std::size_t kMost = 32;
   std::array<std::uint16_t, kMost> counters{};
   std::uint8_t size = 0;
   bool overflowed = false;  // more matched than a trail holds: such a connection takes no short cut
@@ -51,6 +51,10 @@ struct Trail {
       return;
     }
     counters[size++] = counter;
+  }
+  void clear() {
+    size = 0;
+    overflowed = false;
   }
 };
 
@@ -84,7 +88,9 @@ struct Packet {
   bool link_group = false;      // arrived in a link-layer broadcast or multicast
   bool made_here = false;       // an ICMP error of our own
   bool ttl_taken = false;       // the hop limit was decremented already
-  bool not_remembered = false;  // has waited: the rules may be others now
+  bool not_remembered = false;  // has waited, or a rule must see the next one too: no short cut
+  bool not_tracked = false;     // a rule wants no connection for it
+  bool has_link = false;        // frame.link() is what it came with
   net::IpAddress next_hop;
   std::uint16_t route_mtu = 0;  // the route's own, where it has one
   // What fragment/ knows: the identification that the datagram gets where its source is translated,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <future>
 
 namespace masqgate::path {
@@ -53,6 +54,7 @@ void Loop::note(std::span<const std::uint32_t> tags) {
       posted_.poll();
     } else if (tag == port::Poller::kTick) {
       shard_.tick(BootClock::now());
+      shard_.tell_wall_clock(std::time(nullptr));
     } else {
       watched_[tag].readable = true;
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "daemon/icmp/reset.hpp"
+#include "daemon/path/stages.hpp"
 #include "daemon/path/trace.hpp"
 #include "daemon/wire/describe.hpp"
 #include "daemon/wire/ethernet.hpp"
@@ -21,7 +22,8 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       neighbours_{seed, asker},
       fragments_{seed},
       reassembly_{seed},
-      error_limit_{seed} {
+      error_limit_{seed},
+      rule_memory_{seed, connections_} {
   connections_.set_observer(this);
   count_hosts();
 }
@@ -34,9 +36,21 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   const bool same_rules = policy->ruleset == policy_->ruleset;
   const std::shared_ptr<const Policy> before = std::exchange(policy_, std::move(policy));
   ++policy_generation_;
-  shortcuts_allowed_ = take_shortcuts_ && !policy_->ruleset->per_packet_matches();
-  if (!same_rules) trails_.reset(policy_->ruleset->counters());
+  if (!same_rules) {
+    trails_.adopt(policy_->ruleset->fingerprints());
+    rule_memory_.adopt(*policy_->ruleset);
+  }
+  for (std::size_t i = 0; i < policy_->ports.size(); ++i)
+    rule_memory_.mtus[i] = static_cast<std::uint16_t>(std::min(policy_->ports[i].mtu, 65535u));
   lost_addresses_.update(*before, *policy_);
+}
+
+void Shard::tell_wall_clock(std::int64_t seconds) {
+  constexpr std::int64_t kWeek = 7 * 24 * 60, kThursday = 3 * 24 * 60;  // 1970 began on one
+  const auto minute = static_cast<std::uint16_t>((seconds / 60 + kThursday) % kWeek);
+  if (minute == rule_memory_.minute_of_week) return;
+  rule_memory_.minute_of_week = minute;
+  if (policy_->ruleset->asks_for_time()) ++policy_generation_;
 }
 
 std::size_t Shard::drain(PortIndex port, Side side, port::Interface& queue, std::size_t most,
@@ -95,6 +109,7 @@ std::optional<Verdict> Shard::check_link(Packet& packet) {
   }
   const wire::Ethernet ethernet = *wire::Ethernet::parse(packet.frame.link());
   packet.link_group = ethernet.destination().is_group();
+  packet.has_link = true;
   const bool from_network = packet.from == Side::network;
   if (from_network && !packet.link_group && ethernet.destination() != port.mac)
     return Verdict::drop(DropReason::other_host);
@@ -230,6 +245,23 @@ void Shard::send_reset(const Packet& about) {
   Packet reset;
   reset.frame = frames_.take();
   if (reset.frame && icmp::build_reset(reset.frame, about)) send_made(reset, about.ingress);
+}
+
+void Shard::send_mirrored(const Packet& packet) {
+  Packet mirrored;
+  mirrored.frame = frames_.take();
+  if (!mirrored.frame) return;
+  const auto ip = packet.frame.ip();
+  mirrored.frame.set_ip_size(ip.size());
+  std::ranges::copy(ip, mirrored.frame.ip().begin());
+  mirrored.frame.offload = packet.frame.offload;
+  count_made();
+  mirrored.made_here = true;
+  mirrored.from = Side::host;
+  mirrored.ingress = packet.ingress;
+  mirrored.link_group = packet.link_group;
+  const auto problem = parse(mirrored);
+  finish(mirrored, problem ? Verdict::drop(*problem) : stages::send_back(*this, mirrored));
 }
 
 void Shard::send_made(Packet& packet, PortIndex ingress) {

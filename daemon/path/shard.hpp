@@ -10,8 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "daemon/conntrack/half_open.hpp"
-#include "daemon/conntrack/track.hpp"
+#include "daemon/firewall/memory.hpp"
 #include "daemon/fragment/flows.hpp"
 #include "daemon/fragment/reassembly.hpp"
 #include "daemon/icmp/error.hpp"
@@ -93,6 +92,13 @@ class Shard final : conntrack::Observer, conntrack::Gate {
     return slot(port, side).counters;
   }
   std::vector<RuleCounter> rule_counters() const { return trails_.totals(); }
+  // What rules remember between packets.
+  firewall::Memory& rule_memory() {
+    rule_memory_.now = now_;
+    return rule_memory_;
+  }
+  // seconds: of the wall clock, since 1970 UTC. Rules by time of day go by it from the next minute.
+  void tell_wall_clock(std::int64_t seconds);
   void set_trace(Trace* trace) { trace_ = trace; }
 
   // For the stages.
@@ -107,7 +113,8 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   void count_made() { ++counters_.frames_made; }
   // Counts the packet for the rules that matched so far.
   void settle(Packet& packet) {
-    trails_.count(std::exchange(packet.trail, {}), packet.frame.ip().size());
+    trails_.count(packet.trail, packet.frame.ip().size(), now_);
+    packet.trail.clear();
   }
   void count_consumed() { ++counters_.consumed; }
   void count_drop(DropReason reason) { ++counters_.drops[static_cast<std::size_t>(reason)]; }
@@ -115,8 +122,8 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   // rate allows.
   void send_error(const Packet& about, icmp::Message message);
   void send_reset(const Packet& about);
-  // Nobody waits for this packet: if it is a SYN its sender may be told later.
-  void note_stray(const Packet& packet);
+  // Sends a copy with source and destination exchanged to where its source is, past all chains.
+  void send_mirrored(const Packet& packet);
   // Lets the connection's next packets of this direction take the short cut, if they may.
   void remember(const Packet& packet);
 
@@ -148,7 +155,6 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   std::uint32_t policy_generation_ = 1;
   std::uint32_t generation() const { return policy_generation_ + neighbours_.generation(); }
   bool take_shortcuts_;
-  bool shortcuts_allowed_ = false;
 
   FramePool frames_;
   conntrack::Table connections_;
@@ -160,6 +166,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   fragment::Reassembly reassembly_;
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
+  firewall::Memory rule_memory_;
   Counters counters_;
   std::array<std::array<Slot, 2>, kMostPorts> slots_{};
   Trace* trace_ = nullptr;

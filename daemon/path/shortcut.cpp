@@ -3,7 +3,7 @@
 //
 // It must never give another answer than the corridor (tests/path/test_shortcut.cpp runs both). So
 // it only serves packets for which every stage's answer is known beforehand: the connection's state
-// cannot change, no rule looks at single packets, the next hop is fresh, the packet fits and lives
+// cannot change, no rule must see single packets, the next hop is fresh, the packet fits and lives
 // on.
 
 #include "daemon/conntrack/track.hpp"
@@ -15,7 +15,7 @@
 namespace masqgate::path {
 
 std::optional<Verdict> Shard::take_shortcut(Packet& packet) {
-  if (!shortcuts_allowed_ || packet.is_fragment || packet.source_routed || packet.link_group ||
+  if (!take_shortcuts_ || packet.is_fragment || packet.source_routed || packet.link_group ||
       !packet.tuple.has_ports())
     return std::nullopt;
   const conntrack::Found found = connections_.find(packet.tuple);
@@ -39,7 +39,7 @@ std::optional<Verdict> Shard::take_shortcut(Packet& packet) {
   if (connection.refreshed_by(found.direction))
     connections_.refresh(connection, now_,
                          conntrack::timeout_of(connection, policy_->timeouts_in_force()));
-  trails_.count(shortcut.trail, bytes);
+  trails_.count(shortcut.trail, bytes, now_);
   nat::rewrite(packet, connection.translated(found.direction),
                {shortcut.address_delta, shortcut.transport_delta});
   stages::take_hop(packet);
@@ -54,7 +54,7 @@ std::optional<Verdict> Shard::take_shortcut(Packet& packet) {
 // Called when a packet has reached the end of the corridor.
 void Shard::remember(const Packet& packet) {
   // Where routes ask for the type of service, each packet must be asked.
-  if (!shortcuts_allowed_ || packet.not_remembered || policy_->routes->looks_at_tos() ||
+  if (!take_shortcuts_ || packet.not_remembered || policy_->routes->looks_at_tos() ||
       packet.connection == nullptr || packet.from != Side::network ||
       packet.state != ConnState::established || packet.route_mtu != 0 || packet.is_fragment ||
       !packet.tuple.has_ports())

@@ -31,6 +31,9 @@ Verdict resolve(Shard& shard, Packet& packet);
 Verdict transmit(Shard& shard, Packet& packet);
 Verdict deliver(Shard& shard, Packet& packet);
 
+// Exchanges source and destination, and sends the packet to where its source was.
+Verdict send_back(Shard& shard, Packet& packet);
+
 // Shared with the short cut.
 void take_hop(Packet& packet);
 void write_link_header(Shard& shard, Packet& packet);

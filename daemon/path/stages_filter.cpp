@@ -2,49 +2,89 @@
 
 #include "daemon/path/stages.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include "daemon/icmp/sender.hpp"
+#include "daemon/nat/translate.hpp"
+#include "daemon/path/path.hpp"
 #include "daemon/path/shard.hpp"
+#include "daemon/wire/icmp.hpp"
 
 namespace masqgate::path::stages {
 namespace {
 
 using firewall::Hook;
 
-Verdict judge(Shard& shard, Packet& packet, Hook hook) {
-  const firewall::Decision decision = shard.policy().ruleset->evaluate(hook, packet);
-  switch (decision.kind) {
-    case firewall::Decision::Kind::accept:
-      return Verdict::accept();
-    case firewall::Decision::Kind::drop:
-      if (hook == Hook::input && decision.by_policy) shard.note_stray(packet);
-      return Verdict::drop(DropReason::rule);
-    case firewall::Decision::Kind::reject:
-      break;
-  }
-  using firewall::RejectWith;
-  const auto tell = [&](icmp::Unreachable why) {
-    shard.send_error(packet, icmp::unreachable(packet.family, why));
-  };
-  switch (decision.with) {
-    case RejectWith::port_unreachable:
-      tell(icmp::Unreachable::port);
-      break;
-    case RejectWith::host:
-      tell(icmp::Unreachable::host);
-      break;
-    case RejectWith::net:
-      tell(icmp::Unreachable::no_route);
-      break;
-    case RejectWith::prohibited:
-      tell(icmp::Unreachable::prohibited);
-      break;
-    case RejectWith::tcp_reset:
-      shard.send_reset(packet);
-      break;
-  }
+icmp::Message unreachable(const Packet& packet, const firewall::RejectWith& with, Hook hook) {
+  using Kind = firewall::RejectWith::Kind;
+  if (with.kind == Kind::classic)
+    return icmp::unreachable(
+        packet.family, hook == Hook::input ? icmp::Unreachable::port : icmp::Unreachable::host);
+  return packet.is_v4() ? icmp::Message{wire::icmp::kUnreachable, with.v4}
+                        : icmp::Message{wire::icmpv6::kUnreachable, with.v6};
+}
+
+Verdict reject(Shard& shard, const Packet& packet, const firewall::RejectWith& with, Hook hook) {
+  if (with.kind == firewall::RejectWith::Kind::tcp_reset)
+    shard.send_reset(packet);
+  else
+    shard.send_error(packet, unreachable(packet, with, hook));
   return Verdict::drop(DropReason::rejected);
 }
 
+// Forwarding has taken a hop already; before that it is taken here, so that two mirrors come to an
+// end.
+Verdict mirror(Shard& shard, Packet& packet, Hook hook) {
+  if (hook != Hook::forward) {
+    const Verdict verdict = ttl(shard, packet);
+    if (!verdict.accepted()) return verdict;
+  }
+  shard.send_mirrored(packet);
+  return Verdict::drop(DropReason::mirrored);
+}
+
+// A rule wanted no connection for the packet: a new one is not made.
+void forget_connection(Shard& shard, Packet& packet) {
+  packet.not_tracked = false;
+  conntrack::Connection* connection = std::exchange(packet.connection, nullptr);
+  packet.state = ConnState::untracked;
+  if (connection != nullptr && !connection->has(conntrack::Connection::kConfirmed))
+    shard.connections().discard(*connection);
+}
+
+Verdict judge(Shard& shard, Packet& packet, Hook hook) {
+  const firewall::Ruleset& ruleset = *shard.policy().ruleset;
+  const firewall::Decision decision = ruleset.evaluate(hook, packet, shard.rule_memory());
+  if (packet.not_tracked) forget_connection(shard, packet);
+  switch (decision.kind) {
+    case firewall::Decision::Kind::accept:
+      break;
+    case firewall::Decision::Kind::drop:
+      return Verdict::drop(DropReason::rule);
+    case firewall::Decision::Kind::reject:
+      return reject(shard, packet, decision.with, hook);
+    case firewall::Decision::Kind::mirror:
+      return mirror(shard, packet, hook);
+  }
+  return Verdict::accept();
+}
+
 }  // namespace
+
+Verdict send_back(Shard& shard, Packet& packet) {
+  if (!icmp::is_single_sender(packet.tuple.source_address) || packet.link_group)
+    return Verdict::drop(DropReason::martian);
+  Tuple back = packet.tuple;
+  std::swap(back.source_address, back.destination_address);
+  nat::rewrite(packet, back);
+  const Verdict verdict = route(shard, packet);
+  if (verdict.kind() == Verdict::Kind::local) return Verdict::drop(DropReason::martian);
+  if (!verdict.accepted()) return verdict;
+  const auto stages = stages_of(List::made_here);
+  const auto first = std::ranges::find(stages, "fit", &Stage::name);
+  return walk(shard, packet, List::made_here, static_cast<std::size_t>(first - stages.begin()));
+}
 
 Verdict prerouting(Shard& shard, Packet& packet) {
   return judge(shard, packet, Hook::prerouting);

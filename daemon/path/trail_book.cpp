@@ -1,6 +1,8 @@
 #include "daemon/path/trail_book.hpp"
 
 #include <algorithm>
+#include <unordered_map>
+#include <utility>
 
 namespace masqgate::path {
 namespace {
@@ -18,6 +20,7 @@ std::uint32_t hash(const Trail& trail) {
 void add(RuleCounter& counter, const RuleCounter& more) {
   counter.packets += more.packets;
   counter.bytes += more.bytes;
+  counter.last = std::max(counter.last, more.last);
 }
 
 }  // namespace
@@ -26,10 +29,18 @@ TrailBook::TrailBook() : index_{kMost} {
   trails_.reserve(kMost);
 }
 
-void TrailBook::reset(std::size_t rules) {
-  index_ = HashIndex{kMost};
+void TrailBook::adopt(std::vector<std::uint64_t> fingerprints) {
+  std::unordered_map<std::uint64_t, RuleCounter> known;
+  const std::vector<RuleCounter> before = totals();
+  for (std::size_t i = 0; i < before.size(); ++i)
+    if (fingerprints_[i] != 0) known.emplace(fingerprints_[i], before[i]);
   trails_.clear();
-  rules_.assign(rules, {});
+  index_ = HashIndex{kMost};
+  rules_.assign(fingerprints.size(), {});
+  for (std::size_t i = 0; i < fingerprints.size(); ++i)
+    if (const auto found = known.find(fingerprints[i]); found != known.end())
+      rules_[i] = found->second;
+  fingerprints_ = std::move(fingerprints);
 }
 
 std::optional<std::uint16_t> TrailBook::intern(const Trail& trail) {
@@ -44,9 +55,9 @@ std::optional<std::uint16_t> TrailBook::intern(const Trail& trail) {
   return static_cast<std::uint16_t>(trails_.size() - 1);
 }
 
-void TrailBook::count(const Trail& trail, std::size_t bytes) {
+void TrailBook::count(const Trail& trail, std::size_t bytes, Time now) {
   for (const std::uint16_t rule : rules_of(trail))
-    if (rule < rules_.size()) add(rules_[rule], {1, bytes});
+    if (rule < rules_.size()) add(rules_[rule], {1, bytes, now});
 }
 
 std::vector<RuleCounter> TrailBook::totals() const {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/base/clock.hpp"
 #include "daemon/base/hash_index.hpp"
 #include "daemon/packet/packet.hpp"
 
@@ -17,6 +18,7 @@ namespace masqgate::path {
 struct RuleCounter {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
+  Time last{};  // of the last packet; the epoch: there was none
 };
 
 class TrailBook {
@@ -24,15 +26,19 @@ class TrailBook {
   static constexpr std::size_t kMost = 4096;
 
   TrailBook();
-  // rules: how many counters there are. Forgets all trails.
-  void reset(std::size_t rules);
+  // New rules, by counter: those with the fingerprint of an old one go on from its counters; 0 is
+  // like no other. Forgets all trails.
+  void adopt(std::vector<std::uint64_t> fingerprints);
 
   // The number of this trail; empty if it overflowed or the book is full.
   std::optional<std::uint16_t> intern(const Trail& trail);
-  void count(const Trail& trail, std::size_t bytes);    // a packet that walked
-  void count(std::uint16_t trail, std::size_t bytes) {  // a packet that took the short cut
-    ++trails_[trail].counter.packets;
-    trails_[trail].counter.bytes += bytes;
+  // A packet that walked, and one that took the short cut.
+  void count(const Trail& trail, std::size_t bytes, Time now);
+  void count(std::uint16_t trail, std::size_t bytes, Time now) {
+    RuleCounter& counter = trails_[trail].counter;
+    ++counter.packets;
+    counter.bytes += bytes;
+    counter.last = now;
   }
 
   std::vector<RuleCounter> totals() const;  // by rule counter
@@ -45,6 +51,7 @@ class TrailBook {
   HashIndex index_;
   std::vector<Entry> trails_;
   std::vector<RuleCounter> rules_;
+  std::vector<std::uint64_t> fingerprints_;  // of the rules
 };
 
 }  // namespace masqgate::path

@@ -66,6 +66,11 @@ class Ipv4View {
     patch_checksum(delta(destination(), address));
     store_v4(bytes_, kDestination, address);
   }
+  void set_tos(std::uint8_t value) requires(!std::is_const_v<Byte>) {
+    patch_checksum(delta(load16(bytes_, kVersion),
+                         static_cast<std::uint16_t>(load8(bytes_, kVersion) << 8 | value)));
+    store8(bytes_, kTos, value);
+  }
   void set_ttl(std::uint8_t value) requires(!std::is_const_v<Byte>) {
     patch_checksum(delta(load16(bytes_, kTtl),
                          static_cast<std::uint16_t>(value << 8 | load8(bytes_, kProtocol))));

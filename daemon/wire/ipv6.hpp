@@ -46,6 +46,9 @@ class Ipv6View {
   void set_payload_length(std::size_t length) requires(!std::is_const_v<Byte>) {
     store16(bytes_, kPayloadLength, static_cast<std::uint16_t>(length));
   }
+  void set_traffic_class(std::uint8_t value) requires(!std::is_const_v<Byte>) {
+    store32(bytes_, 0, (load32(bytes_, 0) & 0xf00f'ffffu) | std::uint32_t{value} << 20);
+  }
   void set_hop_limit(std::uint8_t value) requires(!std::is_const_v<Byte>) {
     store8(bytes_, kHopLimit, value);
   }

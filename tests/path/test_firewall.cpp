@@ -116,3 +116,146 @@ TEST_CASE("F3 connmark: who changes it is not judged by what was decided under t
     CHECK(router.drops(DropReason::rule) == 1);
   }
 }
+
+TEST_CASE("F3 reject: every code of ICMP and ICMPv6, and the reply types of Linux 2.2") {
+  struct Case {
+    const char* with;
+    unsigned v4, v6;
+  };
+  for (const Case& c :
+       {Case{"\"port_unreachable\"", 3, 4}, Case{"\"host\"", 1, 3}, Case{"\"net\"", 0, 0},
+        Case{"\"protocol\"", 2, 4}, Case{"\"prohibited\"", 13, 1}, Case{"\"net_prohibited\"", 9, 1},
+        Case{"\"host_prohibited\"", 10, 1}, Case{"\"policy\"", 13, 5}, Case{"\"classic\"", 1, 3},
+        Case{"15", 15, 1}, Case{"6", 6, 6}}) {
+    CAPTURE(std::string{c.with});
+    TestRouter router;
+    rules(router,
+          (std::string{R"({"forward": {"rules": [{"action": {"reject": )"} + c.with + "}}]}}")
+              .c_str());
+    router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+    CHECK(mismatch(router.one(kLan),
+                   {icmp_type(3, c.v4), destination(kClient), good_checksums()}) == "");
+    router.arrive(kLan, udp().from("fd00:1::10", 4000).to("2001:db8:9::1", 53));
+    CHECK(mismatch(router.one(kLan),
+                   {icmp_type(1, c.v6), destination("fd00:1::10"), good_checksums()}) == "");
+    CHECK(router.drops(DropReason::rejected) == 2);
+    CHECK(router.imbalance() == "");
+  }
+  // In chain input the classic answer is "port".
+  TestRouter router;
+  rules(router, R"({"input": {"rules": [{"action": {"reject": "classic"}}]}})");
+  router.arrive(kLan, udp().from(kClient, 4000).to("192.168.1.1", 53));
+  CHECK(mismatch(router.one(kLan), {icmp_type(3, 3), destination(kClient)}) == "");
+}
+
+TEST_CASE(
+    "F3 mirror: the packet goes back with its addresses exchanged, a hop taken, past all chains") {
+  for (const char* chain : {"prerouting", "forward"}) {
+    CAPTURE(std::string{chain});
+    TestRouter router;
+    rules(router, (std::string{R"({")"} + chain +
+                   R"(": {"rules": [{"protocol": "udp", "action": "mirror"}]},
+      "output": {"policy": "drop"}, "postrouting": {"policy": "drop"}})")
+                      .c_str());
+    router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53).payload("hello").ttl(9));
+    CHECK(mismatch(router.one(kLan), {source(kServer, 4000), destination(kClient, 53), ttl(8),
+                                      payload("hello"), good_checksums()}) == "");
+    CHECK(router.drops(DropReason::mirrored) == 1);
+    CHECK(router.shard.connections().size() == 0);
+    // Two mirrors come to an end.
+    router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53).ttl(1));
+    CHECK(router.drops(DropReason::ttl_exceeded) == 1);
+    // Nothing goes to where no sender can be.
+    router.left(kLan);
+    router.arrive(kLan, udp().from("127.0.0.1", 4000).to(kServer, 53));
+    CHECK(router.left(kLan).empty());
+    CHECK(router.left(kWan).empty());
+    CHECK(router.imbalance() == "");
+  }
+}
+
+TEST_CASE("F3 notrack: the packet passes, and nobody remembers it") {
+  TestRouter router;
+  rules(router, R"({"prerouting": {"rules": [{"destination_port": 53, "action": "notrack"}]},
+    "forward": {"rules": [{"state": "untracked", "action": "accept"},
+                          {"destination_port": 53, "action": "drop"}]}})");
+  router.policy.nat.source.clear();
+  router.apply();
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  CHECK(mismatch(router.one(kWan), {source(kClient, 4000), good_checksums()}) == "");
+  CHECK(router.shard.connections().size() == 0);
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 54));
+  router.one(kWan);
+  CHECK(router.shard.connections().size() == 1);
+  CHECK(router.imbalance() == "");
+}
+
+TEST_CASE("F3 notrack: with masquerading an untracked packet is not let out (K-29)") {
+  TestRouter router;
+  rules(router, R"({"prerouting": {"rules": [{"action": "notrack"}]}})");
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  CHECK(router.left(kWan).empty());
+  CHECK(router.drops(DropReason::untranslatable) == 1);
+}
+
+TEST_CASE("F1: counters and last hits go on over a reload where the rule stayed the same") {
+  TestRouter router;
+  constexpr auto kRules = R"({"forward": {"rules": [
+    {"id": "same", "destination_port": 53, "action": "continue"},
+    {"id": "other", "destination_port": 53, "action": "accept"}]}})";
+  rules(router, kRules);
+  converse(router);
+  const auto before = router.shard.rule_counters();
+  CHECK(before[0].packets == 3);
+  CHECK(before[0].last == router.now());
+  router.pass(std::chrono::seconds{5});
+  rules(router, R"({"forward": {"rules": [
+    {"id": "new", "action": "continue"}, {"id": "other", "destination_port": 54, "action": "accept"},
+    {"id": "same", "comment": "moved", "destination_port": 53, "action": "continue"}]}})");
+  const auto after = router.shard.rule_counters();
+  CHECK(after[0].packets == 0);
+  CHECK(after[0].last == Time{});
+  CHECK(after[1].packets == 0);
+  CHECK(after[2].packets == 3);
+  CHECK(after[2].bytes == before[0].bytes);
+  CHECK(after[2].last == before[0].last);
+}
+
+TEST_CASE(
+    "F2 limit: of an established conversation sees every packet; others keep their short cut") {
+  TestRouter router;
+  rules(router, R"({"forward": {"rules": [
+    {"destination_port": 53, "limit": {"rate": "1/day", "burst": 2}, "action": "accept"},
+    {"destination_port": 53, "action": "drop"}]}})");
+  for (int i = 0; i < 4; ++i) {
+    router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+    if (!router.left(kWan).empty()) router.arrive(kWan, udp().from(kServer, 53).to(kOurs, 4000));
+    router.left(kLan);
+  }
+  CHECK(router.drops(DropReason::rule) == 2);
+  const auto before = router.shard.counters().shortcuts;
+  for (int i = 0; i < 4; ++i) {
+    router.arrive(kLan, udp().from(kClient, 4001).to(kServer, 54));
+    router.one(kWan);
+    router.arrive(kWan, udp().from(kServer, 54).to(kOurs, 4001));
+    router.one(kLan);
+  }
+  CHECK(router.shard.counters().shortcuts > before + 3);
+}
+
+TEST_CASE("F2 time: a full minute makes the short cuts void") {
+  TestRouter router;
+  constexpr std::int64_t kMonday = 4 * 24 * 3600;  // 1970-01-05
+  router.shard.tell_wall_clock(kMonday + 8 * 3600 - 1);
+  rules(
+      router,
+      R"({"forward": {"rules": [{"time": {"from": "08:00", "to": "09:00"}, "action": "drop"}]}})");
+  converse(router);
+  CHECK(router.shard.counters().shortcuts > 0);
+  router.shard.tell_wall_clock(kMonday + 8 * 3600);
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  CHECK(router.left(kWan).empty());
+  router.shard.tell_wall_clock(kMonday + 9 * 3600);
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  router.one(kWan);
+}

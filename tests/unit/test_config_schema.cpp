@@ -210,8 +210,10 @@ TEST_CASE("schema: it takes what the daemon takes") {
       {"mark": 1, "connmark": "!0x1/0xf", "action": {"mark": "1/0x1"}},
       {"action": {"connmark": "restore"}}, {"action": {"connmark": 4294967295}},
       {"protocol": "tcp", "action": {"reject": "tcp_reset"}}]}}})";
-  for (const std::string& text : {std::string{kEveryObject}, every_rule, test::example_document(),
-                                  test::source_file("systemd/masqgate.json")}) {
+  for (const std::string& text :
+       {std::string{kEveryObject}, every_rule,
+        test::source_file("tests/fuzz/corpus/config/every_match"), test::example_document(),
+        test::source_file("systemd/masqgate.json")}) {
     CAPTURE(std::string{text});
     const Json document = state::parse_json(text);
     const Json canonical = to_json(control::from_json(document, "/run/masqgate"));

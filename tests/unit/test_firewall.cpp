@@ -2,21 +2,16 @@
 
 #include <doctest/doctest.h>
 
-#include "daemon/firewall/firewall_json.hpp"
+#include "tests/support/rule_lab.hpp"
 
 using namespace masqgate;
 using namespace masqgate::firewall;
+using namespace masqgate::test;
 using json::Json;
 
 namespace {
 
-const std::vector<std::string> kPorts{"lan", "wan", "dmz"};
 constexpr PortIndex kLan = 0, kWan = 1;
-
-Ruleset rules(const char* text) {
-  const Json document = Json::parse(text);
-  return from_json(json::Value{document, "/firewall"}, kPorts);
-}
 
 net::IpAddress ip(const char* text) {
   return *net::IpAddress::parse(text);
@@ -41,18 +36,8 @@ std::vector<std::string> trail(const Ruleset& ruleset, const Packet& p) {
   return names;
 }
 
-struct Refusal {
-  std::string pointer;
-  std::string sentence;
-};
-
-Refusal refusal(const char* text) {
-  try {
-    rules(text);
-  } catch (const json::Error& error) {
-    return {error.pointer(), error.what()};
-  }
-  return {"accepted", ""};
+Decision decide(const Ruleset& ruleset, Hook hook, Packet& packet) {
+  return RuleLab{ruleset}.judge(hook, packet);
 }
 
 constexpr Decision kAccept{Decision::Kind::accept}, kDrop{Decision::Kind::drop};
@@ -169,15 +154,14 @@ TEST_CASE("firewall: each match, positive, negative and negated") {
     const Ruleset ruleset = rules(text.c_str());
     Packet p = packet();
     c.change(p);
-    CHECK(ruleset.evaluate(Hook::forward, p) == (c.matches ? kDrop : kAccept));
-    CHECK_FALSE(ruleset.per_packet_matches());
+    CHECK(decide(ruleset, Hook::forward, p) == (c.matches ? kDrop : kAccept));
   }
 }
 
 TEST_CASE("firewall: chains, jumps, returns, policies, and what they leave in the trail") {
   using Names = std::vector<std::string>;
   const Decision reject{Decision::Kind::reject};
-  const Decision reset{Decision::Kind::reject, RejectWith::tcp_reset};
+  const Decision reset{Decision::Kind::reject, {RejectWith::Kind::tcp_reset}};
   struct Case {
     const char* name;
     const char* text;
@@ -252,7 +236,7 @@ TEST_CASE("firewall: chains, jumps, returns, policies, and what they leave in th
     CAPTURE(std::string{c.name});
     const Ruleset ruleset = rules(c.text);
     Packet p = packet();
-    CHECK(ruleset.evaluate(Hook::forward, p) == c.decision);
+    CHECK(decide(ruleset, Hook::forward, p) == c.decision);
     CHECK(trail(ruleset, p) == c.trail);
   }
 }
@@ -264,7 +248,7 @@ TEST_CASE("firewall: every hook has its own chain") {
     const Ruleset ruleset = rules(text.c_str());
     for (std::size_t other = 0; other < kHookNames.size(); ++other) {
       Packet p = packet();
-      CHECK(ruleset.evaluate(static_cast<Hook>(other), p) == (other == hook ? kDrop : kAccept));
+      CHECK(decide(ruleset, static_cast<Hook>(other), p) == (other == hook ? kDrop : kAccept));
       CHECK(ruleset.is_empty(static_cast<Hook>(other)) == (other != hook));
     }
   }
@@ -276,7 +260,7 @@ TEST_CASE("firewall: a full trail says so, and the decision stands") {
   text += R"({"action": "drop"}]}, "empty": {}})";
   const Ruleset ruleset = rules(text.c_str());
   Packet p = packet();
-  CHECK(ruleset.evaluate(Hook::forward, p) == kDrop);
+  CHECK(decide(ruleset, Hook::forward, p) == kDrop);
   CHECK(p.trail.overflowed);
   CHECK(p.trail.size == Trail::kMost);
 }
@@ -327,7 +311,7 @@ TEST_CASE("firewall: bad documents are refused where they are wrong") {
       {R"({"input": {"rules": [1]}})", "/firewall/input/rules/0", "object in { }"},
       {R"({"input": {"rules": [{}]}})", "/firewall/input/rules/0", "\"action\" is missing"},
       {R"({"input": {"rules": [{"action": "accept"}, {"action": "ACCEPT"}]}})",
-       "/firewall/input/rules/1/action", "accept, drop, reject, return"},
+       "/firewall/input/rules/1/action", "accept, drop, reject, mirror, return"},
       {R"({"input": {"rules": [{"action": "accept", "sorce": "1.1.1.1"}]}})",
        "/firewall/input/rules/0/sorce", "known here: id, state, in, out, protocol"},
       {R"({"input": {"rules": [{"action": {}}]}})", "/firewall/input/rules/0/action", "one of"},
@@ -340,7 +324,7 @@ TEST_CASE("firewall: bad documents are refused where they are wrong") {
       {R"({"input": {"rules": [{"action": {"jump": "output"}}]}, "output": {}})",
        "/firewall/input/rules/0/action", "built in"},
       {R"({"input": {"rules": [{"action": {"reject": "rudely"}}]}})",
-       "/firewall/input/rules/0/action/reject", "port_unreachable, host, net, prohibited"},
+       "/firewall/input/rules/0/action/reject", "port_unreachable, host, net, protocol"},
       {R"({"input": {"rules": [{"action": {"reject": "tcp_reset"}}]}})",
        "/firewall/input/rules/0/action", "add \"protocol\": \"tcp\""},
       {R"({"input": {"rules": [{"protocol": "!tcp", "action": {"reject": "tcp_reset"}}]}})",
@@ -466,7 +450,7 @@ TEST_CASE("firewall: what is written is read back to the same") {
       {"protocol": "tcp", "action": {"reject": "tcp_reset"}},
       {"protocol": "132", "action": {"reject": "port_unreachable"}}]},
     "web": {"rules": [{"action": "accept"}]}, "output": {}})");
-  const Json written = to_json(first, kPorts);
+  const Json written = to_json(first, kRulePorts);
   CHECK(written == Json::parse(R"({
     "forward": {"policy": "drop", "rules": [
       {"id": "est", "state": ["established", "related"], "action": "accept"},
@@ -479,5 +463,5 @@ TEST_CASE("firewall: what is written is read back to the same") {
       {"id": "forward-5", "protocol": "sctp", "action": "reject"}]},
     "web": {"rules": [{"id": "web-1", "action": "accept"}]},
     "output": {"policy": "accept", "rules": []}})"));
-  CHECK(to_json(rules(written.dump().c_str()), kPorts) == written);
+  CHECK(to_json(rules(written.dump().c_str()), kRulePorts) == written);
 }
