@@ -16,6 +16,7 @@
 #include "daemon/base/log.hpp"
 #include "daemon/control/config.hpp"
 #include "daemon/control/incident_log.hpp"
+#include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish.hpp"
 #include "daemon/control/router.hpp"
 #include "daemon/control/service_notify.hpp"

@@ -19,12 +19,13 @@ namespace {
 using json::Value;
 using Names = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 14> kMembers{"runtime",
+constexpr std::array<std::string_view, 15> kMembers{"runtime",
                                                     "ports",
                                                     "routes",
                                                     "nat",
                                                     "firewall",
                                                     "conntrack",
+                                                    "limits",
                                                     "shard",
                                                     "api",
                                                     "tree",

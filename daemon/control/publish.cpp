@@ -287,6 +287,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_forwards(tree, router);
   publish_nat(tree, router);
   publish_sysctl(tree, router);
+  publish_limits(tree, router);
 }
 
 }  // namespace masqgate::control

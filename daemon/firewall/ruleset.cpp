@@ -98,7 +98,7 @@ class Inspection {
 
 }  // namespace
 
-std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains) {
+std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Search search) {
   if (auto error = Inspection{chains}.run()) return *std::move(error);
   Ruleset built;
   built.chains_ = std::move(chains);
@@ -113,6 +113,8 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains) {
   }
   built.number_counters();
   built.number_cells();
+  for (const Chain& chain : built.chains_)
+    built.finders_.push_back(search == Search::indexed ? RuleFinder{chain.rules} : RuleFinder{});
   return built;
 }
 
@@ -164,7 +166,9 @@ std::vector<std::uint64_t> Ruleset::fingerprints() const {
 Decision Ruleset::judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept {
   if (const auto decision = walk(chain, packet, memory)) return *decision;
   packet.trail.add(chains_[chain].policy_counter);
-  return {chains_[chain].policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept};
+  return {.kind = chains_[chain].policy == Policy::drop ? Decision::Kind::drop
+                                                        : Decision::Kind::accept,
+          .by_policy = true};
 }
 
 namespace {
@@ -211,7 +215,10 @@ struct Perform {
 // Empty if the end of the chain, or a return, was reached. Recursion ends: build() has measured it.
 std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet,
                                       Memory& memory) const noexcept {
-  for (const Rule& rule : chains_[chain].rules) {
+  const std::vector<Rule>& rules = chains_[chain].rules;
+  RuleFinder::Candidates candidates = finders_[chain].candidates(packet);
+  for (std::size_t i = candidates.next(); i < rules.size(); i = candidates.next()) {
+    const Rule& rule = rules[i];
     if (!matches(rule.matches, packet, memory)) continue;
     packet.trail.add(rule.counter);
     const Step step = std::visit(Perform{packet, memory, rule.counter}, rule.action);

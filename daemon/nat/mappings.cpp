@@ -341,13 +341,15 @@ bool Mappings::erase(std::uint32_t record) {
 }
 
 bool Mappings::leads(std::uint32_t record) const {
-  const Connection& c = table_.at(record);
-  const auto is_it = [&](std::uint32_t other) { return other == record; };
-  return outside_.find(hash_outside(c.original.protocol, outside_of(c)), is_it).has_value();
+  return leads(table_.at(record));
 }
 
-void Mappings::hold(const Connection& c) {
-  if (!c.has(Connection::kMapped)) return;
+bool Mappings::leads(const Connection& c) const {
+  return c.has(Connection::kMapped) && ring_of(c) == table_.index_of(c);
+}
+
+bool Mappings::hold(const Connection& c) {
+  if (!c.has(Connection::kMapped)) return false;
   if (c.has(Connection::kClassicPort))
     if (std::size_t* used = classic_count(c.original.protocol)) ++*used;
   const std::uint32_t record = table_.index_of(c);

@@ -30,6 +30,7 @@ enum class DropReason : std::uint8_t {
   rule,                 // a firewall rule or policy said drop
   rejected,             // a firewall rule said reject; the sender was told
   mirrored,             // a firewall rule said mirror; its sender got it back
+  unsolicited,          // from outside to an address of a pool, where nobody has a mapping for it
   unsolicited_error,    // an ICMP error about no connection of ours (I-09)
   implausible_error,    // an ICMP error about what is not on its way, or with an MTU that is none
   out_of_window,        // TCP: a sequence number or acknowledgement that cannot be (TS-01, TS-04)
@@ -82,6 +83,7 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "rule",
                                                                              "rejected",
                                                                              "mirrored",
+                                                                             "unsolicited",
                                                                              "unsolicited_error",
                                                                              "implausible_error",
                                                                              "out_of_window",

@@ -19,6 +19,9 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       connections_{conntrack::Region{options.region, options.max_connections}, now},
       mappings_{connections_, Random{seed}},
       lost_addresses_{connections_},
+      hosts_{seed, options.max_connections},
+      half_open_{connections_},
+      stray_syns_{seed},
       neighbours_{seed, asker},
       fragments_{seed},
       reassembly_{seed},
@@ -42,6 +45,8 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   }
   for (std::size_t i = 0; i < policy_->ports.size(); ++i)
     rule_memory_.mtus[i] = static_cast<std::uint16_t>(std::min(policy_->ports[i].mtu, 65535u));
+  connections_.set_reserve(policy_->limits.reserve);
+  if (policy_->limits.hosts.prefix_v6 != before->limits.hosts.prefix_v6) count_hosts();
   lost_addresses_.update(*before, *policy_);
 }
 

@@ -10,6 +10,8 @@
 #include <memory>
 #include <vector>
 
+#include "daemon/conntrack/half_open.hpp"
+#include "daemon/conntrack/track.hpp"
 #include "daemon/firewall/memory.hpp"
 #include "daemon/fragment/flows.hpp"
 #include "daemon/fragment/reassembly.hpp"
@@ -124,6 +126,8 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   void send_reset(const Packet& about);
   // Sends a copy with source and destination exchanged to where its source is, past all chains.
   void send_mirrored(const Packet& packet);
+  // Nobody waits for this packet: if it is a SYN its sender may be told later.
+  void note_stray(const Packet& packet);
   // Lets the connection's next packets of this direction take the short cut, if they may.
   void remember(const Packet& packet);
 
@@ -161,6 +165,9 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   nat::Mappings mappings_;
   nat::Forwards forwards_;
   LostAddresses lost_addresses_;
+  nat::Hosts hosts_;
+  conntrack::HalfOpen half_open_;
+  StraySyns stray_syns_;
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
   fragment::Reassembly reassembly_;

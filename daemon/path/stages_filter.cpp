@@ -61,6 +61,7 @@ Verdict judge(Shard& shard, Packet& packet, Hook hook) {
     case firewall::Decision::Kind::accept:
       break;
     case firewall::Decision::Kind::drop:
+      if (hook == Hook::input && decision.by_policy) shard.note_stray(packet);
       return Verdict::drop(DropReason::rule);
     case firewall::Decision::Kind::reject:
       return reject(shard, packet, decision.with, hook);

@@ -68,9 +68,10 @@ Verdict track(Shard& shard, Packet& packet) {
   LostAddresses& lost = shard.lost_addresses();
   if (!lost.empty())
     if (const auto reason = lost.check(packet, shard.policy())) return Verdict::drop(*reason);
-  if (const auto reason = conntrack::track(packet, shard.connections(),
-                                           shard.policy().timeouts_in_force(), shard.now()))
-    return Verdict::drop(*reason);
+  if (const auto reason =
+          conntrack::track(packet, shard.connections(), shard.policy().timeouts_in_force(),
+                           shard.now(), &shard.gate()))
+    return refuse_beginning(shard, packet, *reason);
   // An error of ours about a connection's first packet, which is not in the table yet.
   if (packet.made_here && packet.quoted && packet.state == ConnState::invalid)
     packet.state = ConnState::related;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""M3 to M7, M11: what a real STUN client says about each profile; forwards, pools, 1:1, redirect with real programs."""
+"""M3 to M7, M11, K-18: forwards, pools, 1:1, redirect and a scan, with real programs."""
 import socket
 import struct
 import time
@@ -8,16 +8,6 @@ import lab as l
 import router as r
 import servers
 from story import check, check_equal, main, story
-
-# What turnutils_natdiscovery (RFC 5780) must find: mapping, filtering, whether hairpinning works.
-PROFILES = {
-    "rfc": ("Endpoint Independent Mapping", "Address Dependent Filtering", True),
-    "open": ("Endpoint Independent Mapping", "Endpoint Independent Filtering", True),
-    "linux": ("Endpoint Independent Mapping", "Address and Port Dependent Filtering", False),
-    "classic-2.2": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", False),
-    "symmetric": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", True),
-}
-NOISE = 300  # flows of another host, each from a port of its own
 
 
 def configuration(*more, profile="rfc"):
