@@ -19,21 +19,12 @@ namespace {
 using json::Value;
 using Names = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 15> kMembers{"runtime",
-                                                    "ports",
-                                                    "routes",
-                                                    "nat",
-                                                    "firewall",
-                                                    "conntrack",
-                                                    "limits",
-                                                    "shard",
-                                                    "api",
-                                                    "tree",
-                                                    "ip_forward",
-                                                    "ip_always_defrag",
-                                                    "ip_dynaddr",
-                                                    "ip_masq_debug",
-                                                    "ip_masq_udp_dloose"};
+constexpr std::array<std::string_view, 15> kMembers{
+    "runtime",    "ports",         "routes",
+    "nat",        "firewall",      "conntrack",
+    "limits",     "shard",         "api",
+    "tree",       "ip_forward",    "ip_always_defrag",
+    "ip_dynaddr", "ip_masq_debug", "ip_masq_udp_dloose"};
 
 std::string read_path(const Value& value, std::size_t most) {
   const std::string& path = value.text();

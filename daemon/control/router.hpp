@@ -44,9 +44,6 @@ class Router {
   // Networks that several ports are in, a sentence each (U-08).
   const std::vector<std::string>& overlaps() const { return overlaps_; }
 
-  // Networks that several ports are in, a sentence each (U-08).
-  const std::vector<std::string>& overlaps() const { return overlaps_; }
-
   ShardAccess shard() { return {*shard_, *loop_}; }
   const KernelView& kernel() const { return kernel_->view(); }
   const netlink::Monitor::Counters& kernel_counters() const { return kernel_->counters(); }

@@ -166,9 +166,9 @@ std::vector<std::uint64_t> Ruleset::fingerprints() const {
 Decision Ruleset::judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept {
   if (const auto decision = walk(chain, packet, memory)) return *decision;
   packet.trail.add(chains_[chain].policy_counter);
-  return {.kind = chains_[chain].policy == Policy::drop ? Decision::Kind::drop
-                                                        : Decision::Kind::accept,
-          .by_policy = true};
+  return {
+      .kind = chains_[chain].policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept,
+      .by_policy = true};
 }
 
 namespace {

@@ -33,7 +33,10 @@ struct Decision {
   Kind kind = Kind::accept;
   RejectWith with{};       // of a reject
   bool by_policy = false;  // no rule decided
-  constexpr bool operator==(const Decision&) const = default;
+  // The same fate; whether a rule or a policy decided it does not matter.
+  constexpr bool operator==(const Decision& other) const {
+    return kind == other.kind && with == other.with;
+  }
 };
 
 using CounterIndex = std::uint16_t;

@@ -51,6 +51,7 @@ def udp(lab):
 @story("C-14, C-16: flows come and go, and no line is logged for any of them", needs_masqgate=True)
 def silence(lab):
     lab.masqgate.start()
+    lab.masqgate.process.wait_for("is ready")
     before = lab.masqgate.process.output()
     servers.UdpEcho(lab.server)
     servers.Http(lab.server)

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <set>
 
-#include "daemon/firewall/firewall_json.hpp"
 #include "tests/support/test_router.hpp"
 
 using namespace masqgate;
@@ -175,19 +174,6 @@ TEST_CASE("X-07: whom UDP spoke to may not come in by TCP") {
   CHECK(router.left(kLan).empty());
   router.arrive(kWan, udp().from("198.51.100.1", 99).to("203.0.113.7", 4000).payload("x"));
   CHECK(router.left(kLan).size() == 1);
-}
-
-TEST_CASE("T-06: a SYN to us that the rules drop hears nothing, however long it waits") {
-  TestRouter router;
-  const auto document = json::Json::parse(R"({"input": {"policy": "drop"}})");
-  router.policy.ruleset = std::make_shared<firewall::Ruleset>(firewall::from_json(
-      json::Value{document, "/firewall"}, std::vector<std::string>{"lan", "wan"}));
-  router.apply();
-  router.arrive(kWan, tcp().flags("S").from("198.51.100.1", 99).to("203.0.113.7", 80));
-  router.pass(std::chrono::seconds{60});
-  CHECK(router.left(kWan).empty());
-  CHECK(router.left(kWan, Side::host).empty());
-  CHECK(router.drops(DropReason::rule) == 1);
 }
 
 TEST_CASE("T-11: a connection of TCP between hosts inside shows outside endpoints to both") {
