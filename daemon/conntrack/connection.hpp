@@ -47,7 +47,8 @@ struct Shortcut {
 };
 
 struct Half {
-  std::uint64_t packets : 47 = 0;
+  std::uint64_t packets : 46 = 0;
+  std::uint64_t helper : 1 = 0;       // see Connection::is_helped() and is_expected()
   std::uint64_t tcp_doubt : 1 = 0;    // this side has sent a RST that its receiver may refuse
   std::uint64_t tcp_window : 16 = 0;  // the largest that was offered, before scaling
   std::uint64_t bytes = 0;            // of IP packets as they came in
@@ -118,6 +119,26 @@ struct Connection {
   const Tuple& tuple(Direction d) const { return d == Direction::original ? original : reply; }
   // How a packet of this direction looks when it leaves.
   Tuple translated(Direction d) const { return tuple(opposite(d)).inverted(); }
+
+  // A helper looks at this connection, or has changed the numbers of its bytes (daemon/helper).
+  bool is_helped() const { return halves[0].helper != 0; }
+  void set_helped(bool value) { halves[0].helper = value ? 1 : 0; }
+  // It was announced in another one, and its translation comes from there.
+  bool is_expected() const { return halves[1].helper != 0; }
+  void set_expected() { halves[1].helper = 1; }
+  // A helped connection takes no short cut. What its helper needs stands in that place: how much
+  // later the receiver of a direction counts its bytes; whether something of them is on its way; and
+  // the helper's session, which does not outlive the process.
+  static constexpr std::uint16_t kNoSession = kNoPort;
+  std::uint32_t number_shift(Direction d) const { return half(d).shortcut.neighbour; }
+  bool is_unsettled(Direction d) const { return half(d).shortcut.trail != 0; }
+  void set_numbers(Direction d, std::uint32_t shift, bool unsettled) {
+    half(d).shortcut.neighbour = shift;
+    half(d).shortcut.trail = unsettled ? 1 : 0;
+  }
+  std::uint16_t session() const { return halves[0].shortcut.egress; }
+  void set_session(std::uint16_t session) { halves[0].shortcut.egress = session; }
+
   Half& half(Direction d) { return halves[static_cast<std::size_t>(d)]; }
   const Half& half(Direction d) const { return halves[static_cast<std::size_t>(d)]; }
 };

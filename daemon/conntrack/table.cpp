@@ -47,7 +47,10 @@ void Table::adopt(Time now) {
       c.flags = 0;
       continue;
     }
-    for (Half& half : c.halves) half.shortcut = {};
+    if (c.is_helped())
+      c.set_session(Connection::kNoSession);
+    else
+      for (Half& half : c.halves) half.shortcut = {};
     // Times are not part of the identity: what cannot be is brought back to what can.
     if (c.created() > now) c.set_created(now);
     c.expires_ns = std::clamp(c.expires_ns, now.time_since_epoch().count(),

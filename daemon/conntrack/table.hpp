@@ -29,6 +29,22 @@ class Observer {
   ~Observer() = default;
 };
 
+// Knows the connections whose two ends count bytes differently, because a helper has changed their
+// text. Tracking follows the numbers as each sender counts them.
+class Renumbering {
+ public:
+  // A segment of a helped connection has come: its acknowledgement becomes the one that its receiver
+  // will understand.
+  virtual void restore(Packet& packet, const Connection& connection,
+                       Direction direction) noexcept = 0;
+  // The same for the sequence number that an ICMP error quotes; direction: of the error.
+  virtual void restore_quote(Packet& packet, const Connection& connection,
+                             Direction direction) noexcept = 0;
+
+ protected:
+  ~Renumbering() = default;
+};
+
 struct Found {
   Connection* connection = nullptr;
   Direction direction = Direction::original;
@@ -51,6 +67,8 @@ class Table {
   Table(const Table&) = delete;
 
   void set_observer(Observer* observer) { observer_ = observer; }
+  void set_renumbering(Renumbering* renumbering) { renumbering_ = renumbering; }
+  Renumbering* renumbering() const { return renumbering_; }
 
   Found find(const Tuple& tuple) const;
   bool is_free(const Tuple& tuple) const { return find(tuple).connection == nullptr; }
@@ -117,6 +135,7 @@ class Table {
   std::size_t reserve_ = 0;
   TableCounters counters_;
   Observer* observer_ = nullptr;
+  Renumbering* renumbering_ = nullptr;
 };
 
 // Names a connection for the outside world: record and serial.

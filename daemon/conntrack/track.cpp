@@ -64,6 +64,8 @@ std::optional<DropReason> relate(Packet& packet, const Table& table) {
   if (!packet.quoted) return std::nullopt;
   const Found found = table.find(packet.quoted->inverted());
   if (found.connection == nullptr) return std::nullopt;
+  if (found.connection->is_helped() && !packet.made_here && table.renumbering() != nullptr)
+    table.renumbering()->restore_quote(packet, *found.connection, found.direction);
   if (!packet.made_here && (!mtu_is_plausible(packet) || !quote_is_plausible(packet, found)))
     return DropReason::implausible_error;
   packet.connection = found.connection;
@@ -209,6 +211,8 @@ std::optional<DropReason> track(Packet& packet, Table& table, const TimeoutsInFo
   if (found.connection == nullptr) return begin(packet, table, timeouts.all(), now, gate);
   packet.connection = found.connection;
   packet.direction = found.direction;
+  if (found.connection->is_helped() && !later_fragment && table.renumbering() != nullptr)
+    table.renumbering()->restore(packet, *found.connection, found.direction);
   if (later_fragment) return follow_first_fragment(packet, table, timeouts, now);
   return follow(*found.connection, packet, table, timeouts, now);
 }

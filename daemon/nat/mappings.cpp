@@ -130,12 +130,33 @@ bool Mappings::fits(Connection& c, net::Endpoint outside, const Outside& given) 
     return !(may_share && other.has(Connection::kShared)) &&
            !(may_rejoin && inside_of(other) == inside);
   };
-  const net::Protocol protocol = c.original.protocol;
-  if (is_held(protocol, outside, objects)) return false;
+  if (is_held(c.original.protocol, outside, objects)) return false;
+  return !is_promised(c.original.protocol, outside, given) && take(c, outside);
+}
+
+// To whoever is behind a forward, or to a connection that was announced.
+bool Mappings::is_promised(net::Protocol protocol, net::Endpoint outside,
+                           const Outside& given) const {
   if (given.rules != nullptr && given.rules->is_forwarded(given.egress, protocol, outside))
-    return false;
-  if (given.port_forwards != nullptr && given.port_forwards->has(protocol, outside)) return false;
-  return take(c, outside);
+    return true;
+  if (given.port_forwards != nullptr && given.port_forwards->has(protocol, outside)) return true;
+  return reserved_ != nullptr && reserved_->is_reserved(protocol, outside);
+}
+
+std::optional<net::Endpoint> Mappings::find_free(net::Protocol protocol, net::Endpoint wanted,
+                                                 const Outside& outside) {
+  constexpr std::uint32_t kFirst = 1024, kPairs = (65536 - kFirst) / 2;
+  const auto anybody = [](const Connection&) { return true; };
+  const auto is_free = [&](net::Endpoint candidate) {
+    return !is_held(protocol, candidate, anybody) && !is_promised(protocol, candidate, outside);
+  };
+  if (wanted.port >= kFirst && is_free(wanted)) return wanted;
+  for (int i = 0; i < kProbes; ++i) {
+    const std::uint32_t port = kFirst + 2 * random_.below(kPairs) + (wanted.port & 1u);
+    const net::Endpoint candidate{wanted.address, static_cast<net::Port>(port)};
+    if (is_free(candidate)) return candidate;
+  }
+  return std::nullopt;
 }
 
 // False if the peer's answers would be another connection's.

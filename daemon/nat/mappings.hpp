@@ -39,6 +39,15 @@ struct Outside {
   bool may_take_port = true;                    // false: only a mapping that is there will do
 };
 
+// Outside endpoints that somebody has promised to others: no new mapping stands there.
+class Reserved {
+ public:
+  virtual bool is_reserved(net::Protocol protocol, net::Endpoint outside) const noexcept = 0;
+
+ protected:
+  ~Reserved() = default;
+};
+
 class Mappings {
  public:
   static constexpr net::Port kClassicFirst = 61000, kClassicEnd = 65096;
@@ -63,6 +72,11 @@ class Mappings {
 
   // Whether this is the one connection of its mapping by which the mapping is found.
   bool leads(const conntrack::Connection& connection) const;
+  void set_reserved(const Reserved* reserved) { reserved_ = reserved; }
+  // An outside endpoint with a port from 1024 on that nobody has: this one, or another port of the
+  // same address and parity. outside: whose forwards keep their ports.
+  std::optional<net::Endpoint> find_free(net::Protocol protocol, net::Endpoint wanted,
+                                         const Outside& outside);
 
   // What mappings add to the memory of each connection: one of a ring is in both indices of rings,
   // the others are in the one of peers instead, which is smaller.
@@ -102,6 +116,7 @@ class Mappings {
   bool lets_in(const Connection& holder, net::IpAddress peer) const;
   bool fits(Connection& connection, net::Endpoint outside, const Outside& given) const;
   bool take(Connection& connection, net::Endpoint outside) const;
+  bool is_promised(net::Protocol protocol, net::Endpoint outside, const Outside& given) const;
   net::IpAddress pick_address(const Connection& connection, const Outside& outside,
                               const Behaviour& behaviour);
   std::optional<DropReason> choose_port(Connection& connection, net::IpAddress address,
@@ -123,6 +138,7 @@ class Mappings {
   HashIndex peers_;    // where mappings filter by address: the ring's others, by endpoint and peer
   UsedPorts used_ports_;
   std::unique_ptr<Links[]> links_;
+  const Reserved* reserved_ = nullptr;
   net::Port classic_next_ = kClassicFirst;
   std::array<std::size_t, 3> classic_used_{};  // udp, tcp, icmp, as the file's header counts them
 };

@@ -58,7 +58,7 @@ const DestinationRule* Rules::destination_for(PortIndex ingress, PortIndex owner
 bool Rules::is_forwarded(PortIndex ingress, net::Protocol protocol, net::Endpoint outside) const {
   return std::ranges::any_of(destination, [&](const DestinationRule& r) {
     const Selector& s = r.selector;
-    return (r.ingress == kNoPort || r.ingress == ingress) &&
+    return (r.ingress == kNoPort || ingress == kNoPort || r.ingress == ingress) &&
            (!s.protocol || *s.protocol == protocol) &&
            (!s.destination || s.destination->contains(outside.address)) &&
            s.destination_ports != net::PortRange{} && s.destination_ports.contains(outside.port);

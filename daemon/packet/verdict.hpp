@@ -60,7 +60,9 @@ enum class DropReason : std::uint8_t {
   divert_verdict,        // diverted, and its listener said drop
   divert_loop,           // diverted or injected too often
   divert_bad_packet,     // its listener made something of it that is no sound packet
-  shutting_down,         // no policy (yet): masqgate is starting or stopping
+  helper_waits,   // what a helper reads came out of order, or too much at once; it comes again
+  helper_lost,    // a restart has lost what a helper had changed; both ends are told
+  shutting_down,  // no policy (yet): masqgate is starting or stopping
   count_,
 };
 
@@ -113,6 +115,8 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "divert_verdict",
                                                                              "divert_loop",
                                                                              "divert_bad_packet",
+                                                                             "helper_waits",
+                                                                             "helper_lost",
                                                                              "shutting_down"};
 static_assert(!kDropReasonNames.back().empty());
 

@@ -16,10 +16,11 @@ constexpr Stage kForward[] = {
     {"forward", stages::forward},          // firewall/   sees the real hosts on both sides
     {"postrouting", stages::postrouting},  // firewall/
     {"snat", stages::snat},                // nat/        source is final from here on
-    {"confirm", stages::confirm},          // conntrack/  only now does a connection enter the table
-    {"fit", stages::fit},                  // fragment/   MTU: fragment, or "too big"
-    {"resolve", stages::resolve},          // neighbour/  may steal until Linux knows the next hop
-    {"transmit", stages::transmit},        // port/
+    {"help", stages::help},          // helper/     protocols that tell addresses in their text
+    {"confirm", stages::confirm},    // conntrack/  only now does a connection enter the table
+    {"fit", stages::fit},            // fragment/   MTU: fragment, or "too big"
+    {"resolve", stages::resolve},    // neighbour/  may steal until Linux knows the next hop
+    {"transmit", stages::transmit},  // port/
 };
 
 constexpr Stage kInput[] = {
@@ -29,20 +30,22 @@ constexpr Stage kInput[] = {
 };
 
 constexpr Stage kOutput[] = {
-    {"defragment", stages::defragment},
-    {"track", stages::track},
-    {"output", stages::output},
-    {"postrouting", stages::postrouting},
-    {"snat", stages::snat},
-    {"confirm", stages::confirm},
-    {"fit", stages::fit},
-    {"transmit", stages::transmit},
+    {"defragment", stages::defragment},   {"track", stages::track}, {"output", stages::output},
+    {"postrouting", stages::postrouting}, {"snat", stages::snat},   {"help", stages::help},
+    {"confirm", stages::confirm},         {"fit", stages::fit},     {"transmit", stages::transmit},
 };
 
 constexpr Stage kMadeHere[] = {
-    {"track", stages::track}, {"output", stages::output},           {"dnat", stages::dnat},
-    {"route", stages::route}, {"postrouting", stages::postrouting}, {"snat", stages::snat},
-    {"fit", stages::fit},     {"resolve", stages::resolve},         {"transmit", stages::transmit},
+    {"track", stages::track},
+    {"output", stages::output},
+    {"dnat", stages::dnat},
+    {"route", stages::route},
+    {"postrouting", stages::postrouting},
+    {"snat", stages::snat},
+    {"help", stages::help},
+    {"fit", stages::fit},
+    {"resolve", stages::resolve},
+    {"transmit", stages::transmit},
 };
 
 static_assert(std::size(kForward) <= kMostStages);

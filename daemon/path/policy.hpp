@@ -13,6 +13,7 @@
 #include "daemon/conntrack/timeouts.hpp"
 #include "daemon/firewall/ruleset.hpp"
 #include "daemon/nat/dynaddr.hpp"
+#include "daemon/helper/settings.hpp"
 #include "daemon/nat/rules.hpp"
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
@@ -44,6 +45,7 @@ struct Policy {
   conntrack::Timeouts timeouts = conntrack::Timeouts::of(conntrack::Profile::rfc);
   conntrack::RuleTimeouts rule_timeouts;
   Limits limits;
+  helper::Settings helpers = helper::Settings::defaults();
   bool forwarding = true;
   bool always_defragment = false;  // put datagrams together before they are judged (M7)
   nat::Dynaddr dynaddr;

@@ -22,6 +22,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       hosts_{seed, options.max_connections},
       half_open_{connections_},
       stray_syns_{seed},
+      helpers_{connections_, mappings_, forwards_.port_forwards(), seed, now},
       neighbours_{seed, asker},
       fragments_{seed},
       reassembly_{seed},
@@ -45,6 +46,7 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   }
   for (std::size_t i = 0; i < policy_->ports.size(); ++i)
     rule_memory_.mtus[i] = static_cast<std::uint16_t>(std::min(policy_->ports[i].mtu, 65535u));
+  helpers_.configure(policy_->helpers, policy_->nat, now_);
   connections_.set_reserve(policy_->limits.reserve);
   if (policy_->limits.hosts.prefix_v6 != before->limits.hosts.prefix_v6) count_hosts();
   lost_addresses_.update(*before, *policy_);
@@ -173,6 +175,7 @@ void Shard::tick(Time now) {
   now_ = now;
   connections_.expire(now, kExpireBudget);
   lost_addresses_.sweep(*policy_, kExpireBudget);
+  helpers_.expire(now);
   neighbours_.expire(now);
   answer_stray_syns();
   while (auto packet = fragments_.give_up(now))

@@ -15,6 +15,7 @@
 #include "daemon/firewall/memory.hpp"
 #include "daemon/fragment/flows.hpp"
 #include "daemon/fragment/reassembly.hpp"
+#include "daemon/helper/helpers.hpp"
 #include "daemon/icmp/error.hpp"
 #include "daemon/icmp/rate_limiter.hpp"
 #include "daemon/nat/forwards.hpp"
@@ -78,6 +79,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
     return forwards_.execute(order);
   }
   LostAddresses& lost_addresses() { return lost_addresses_; }
+  helper::Helpers& helpers() { return helpers_; }
   neighbour::Table& neighbours() { return neighbours_; }
   fragment::Flows& fragments() { return fragments_; }
   fragment::Reassembly& reassembly() { return reassembly_; }
@@ -168,6 +170,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   nat::Hosts hosts_;
   conntrack::HalfOpen half_open_;
   StraySyns stray_syns_;
+  helper::Helpers helpers_;
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
   fragment::Reassembly reassembly_;

@@ -60,6 +60,7 @@ void Shard::remember(const Packet& packet) {
       !packet.tuple.has_ports())
     return;
   conntrack::Connection& connection = *packet.connection;
+  if (connection.is_helped()) return;
   // AUTOFW counts its 15 s from the last packet to a control port.
   const Tuple& original = connection.original;
   if (packet.direction == Direction::original &&

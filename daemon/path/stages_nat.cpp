@@ -92,13 +92,14 @@ Verdict dnat(Shard& shard, Packet& packet) {
   if (packet.connection == nullptr || packet.state == ConnState::invalid) return Verdict::accept();
   const bool first = !packet.connection->has(Connection::kConfirmed) && !packet.made_here &&
                      packet.direction == Direction::original && packet.state == ConnState::new_;
-  if (first) choose_destination(shard, packet);
+  if (first && !packet.connection->is_expected()) choose_destination(shard, packet);
   if (first && is_stray(shard, packet)) {
     shard.note_stray(packet);
     return Verdict::drop(DropReason::unsolicited);
   }
-  // Who comes in by a mapping belongs to the connection that made it.
-  if (packet.state == ConnState::new_ && packet.connection->has(Connection::kAdmitted))
+  // Who comes in by a mapping, or was announced, belongs to another connection.
+  if (packet.state == ConnState::new_ &&
+      (packet.connection->has(Connection::kAdmitted) || packet.connection->is_expected()))
     packet.state = ConnState::related;
   const Tuple before = packet.connection->tuple(packet.direction);
   const Tuple after = packet.connection->translated(packet.direction);
@@ -176,11 +177,29 @@ net::IpAddress visible_from(const Packet& packet) {
   return packet.next_hop.is_link_local() ? packet.tuple.destination_address : packet.next_hop;
 }
 
+// A connection that was announced appears where its master does. rule: that would hold else.
+std::optional<DropReason> follow_master(Shard& shard, Packet& packet, const nat::SourceRule* rule) {
+  Connection& connection = *packet.connection;
+  const nat::AddressRange own{connection.reply.destination_address,
+                              connection.reply.destination_address};
+  if (rule != nullptr) connection.set(Connection::kSourceNat);
+  return shard.mappings().choose(connection,
+                                 {{&own, 1},
+                                  rule != nullptr ? rule->ports : net::PortRange{0, 0},
+                                  packet.egress,
+                                  &shard.policy().nat,
+                                  &shard.forwards().port_forwards()},
+                                 rule != nullptr ? rule->behaviour : nat::kRfc);
+}
+
 // The outside endpoint of a connection's first packet.
 std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
   Connection& connection = *packet.connection;
   const Policy& policy = shard.policy();
   const auto* rule = policy.source_rule_for(packet.egress, packet.tuple);
+  if (connection.is_expected() &&
+      connection.reply.destination_address != connection.original.source_address)
+    return follow_master(shard, packet, rule);
   if (rule != nullptr && rule->kind != nat::SourceRule::Kind::none)
     return take_source(shard, packet, *rule,
                        shard.port(packet.egress).source_towards(visible_from(packet)));

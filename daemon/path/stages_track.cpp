@@ -75,7 +75,11 @@ Verdict track(Shard& shard, Packet& packet) {
   // An error of ours about a connection's first packet, which is not in the table yet.
   if (packet.made_here && packet.quoted && packet.state == ConnState::invalid)
     packet.state = ConnState::related;
-  if (packet.connection != nullptr && packet.state != ConnState::related)
+  const bool first = packet.state == ConnState::new_ &&
+                     !packet.connection->has(conntrack::Connection::kConfirmed) &&
+                     packet.direction == Direction::original;
+  if (first) shard.helpers().meet(packet);
+  if (packet.connection != nullptr && (packet.state != ConnState::related || first))
     conntrack::account(packet, packet.frame.ip().size());
   return Verdict::accept();
 }
@@ -111,6 +115,7 @@ Verdict confirm(Shard& shard, Packet& packet) {
   if (!shard.connections().confirm(*connection, shard.now(), timeout))
     return Verdict::drop(DropReason::tuple_clash);
   shard.entered(*connection, packet);
+  if (connection->is_expected()) shard.helpers().fulfilled(*connection, shard.now());
   return Verdict::accept();
 }
 

@@ -1,0 +1,92 @@
+#include "daemon/helper/expectations.hpp"
+
+#include <algorithm>
+
+namespace masqgate::helper {
+
+std::string_view name(Outcome outcome) {
+  static constexpr std::array<std::string_view, 7> kNames{
+      "waiting", "fulfilled", "expired", "replaced", "master_gone", "switched_off", "refused"};
+  return kNames[static_cast<std::size_t>(outcome)];
+}
+
+Evidence::Evidence(wire::Bytes message) {
+  size = static_cast<std::uint8_t>(std::min(message.size(), kMost));
+  std::ranges::copy(message.first(size), bytes.begin());
+}
+
+Expectations::Expectations(HashKey key, Time now)
+    : key_{key}, index_{kMost}, wheel_{kMost, now}, entries_(kMost) {
+  for (std::size_t i = kMost; i-- > 0;) free_.push_back(static_cast<std::uint16_t>(i));
+}
+
+std::uint32_t Expectations::hash(net::Protocol protocol, net::Endpoint outside) const {
+  SipHash hash{key_};
+  hash.add(outside.address.high()).add(outside.address.low());
+  hash.add(std::uint64_t{outside.port} << 8 | net::number(protocol));
+  return static_cast<std::uint32_t>(hash.finish());
+}
+
+std::optional<std::uint16_t> Expectations::add(const Expectation& expectation) {
+  if (free_.empty()) return std::nullopt;
+  const std::uint16_t number = free_.back();
+  free_.pop_back();
+  entries_[number] = expectation;
+  index_.insert(hash(expectation.protocol, expectation.outside), number);
+  wheel_.schedule(number, expectation.until);
+  return number;
+}
+
+void Expectations::refresh(std::uint16_t number, Time until) {
+  entries_[number].until = until;
+  wheel_.schedule(number, until);
+}
+
+std::optional<std::uint16_t> Expectations::find(const Tuple& tuple) const {
+  if (index_.size() == 0) return std::nullopt;
+  const auto found = index_.find(hash(tuple.protocol, tuple.destination()), [&](std::uint32_t n) {
+    const Expectation& e = entries_[n];
+    return e.protocol == tuple.protocol && e.outside == tuple.destination() &&
+           (e.from_anybody || e.from == tuple.source_address) &&
+           (e.from_port == 0 || e.from_port == tuple.source_port);
+  });
+  return found ? std::optional{static_cast<std::uint16_t>(*found)} : std::nullopt;
+}
+
+bool Expectations::is_reserved(net::Protocol protocol, net::Endpoint outside) const noexcept {
+  if (index_.size() == 0) return false;
+  return index_
+      .find(hash(protocol, outside),
+            [&](std::uint32_t n) {
+              return entries_[n].protocol == protocol && entries_[n].outside == outside;
+            })
+      .has_value();
+}
+
+void Expectations::remove(std::uint16_t number, Outcome outcome, Time now,
+                          const Tuple& connection) {
+  const Expectation& gone = entries_[number];
+  index_.erase(hash(gone.protocol, gone.outside), number);
+  wheel_.cancel(number);
+  remember({gone, outcome, {}, connection, now});
+  entries_[number].helper = nullptr;
+  free_.push_back(number);
+}
+
+void Expectations::note_refusal(const Expectation& about, Refusal why, Time now) {
+  remember({about, Outcome::refused, why, {}, now});
+}
+
+void Expectations::remember(PastExpectation past) {
+  if (past_.size() == kMostPast) past_.pop_front();
+  past_.push_back(std::move(past));
+}
+
+std::vector<Expectation> Expectations::list() const {
+  std::vector<Expectation> all;
+  std::ranges::copy_if(entries_, std::back_inserter(all),
+                       [](const Expectation& e) { return e.helper != nullptr; });
+  return all;
+}
+
+}  // namespace masqgate::helper
