@@ -111,12 +111,15 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
     const char* summary;
     void (*show)(const Context&, const std::string&);
   };
-  for (const View& view : {View{"status", "name, version, uptime, ports", show_document},
-                           View{"ports", "ports, interfaces and counters", show_document},
-                           View{"neighbours", "neighbours known from the kernel", show_document},
-                           View{"rules", "firewall rules with their counters", show_document},
-                           View{"routes", "routes known from the kernel", show_document},
-                           View{"path", "the way of a packet, with counters", show_text}})
+  for (const View& view :
+       {View{"status", "name, version, uptime, ports", show_document},
+        View{"ports", "ports, interfaces and counters", show_document},
+        View{"helpers", "protocol helpers, and what they refused", show_document},
+        View{"expectations", "holes that helpers have opened or refused", show_document},
+        View{"neighbours", "neighbours known from the kernel", show_document},
+        View{"rules", "firewall rules with their counters", show_document},
+        View{"routes", "routes known from the kernel", show_document},
+        View{"path", "the way of a packet, with counters", show_text}})
     app.add_subcommand(view.name, view.summary)->parse_complete_callback([&action, view] {
       action = [view](const Context& context) { view.show(context, view.name); };
     });

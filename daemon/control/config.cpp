@@ -19,12 +19,24 @@ namespace {
 using json::Value;
 using Names = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 15> kMembers{
-    "runtime",    "ports",         "routes",
-    "nat",        "firewall",      "conntrack",
-    "limits",     "shard",         "api",
-    "tree",       "ip_forward",    "ip_always_defrag",
-    "ip_dynaddr", "ip_masq_debug", "ip_masq_udp_dloose"};
+constexpr auto kMembers = std::to_array<std::string_view>({
+    "runtime",
+    "ports",
+    "routes",
+    "nat",
+    "firewall",
+    "conntrack",
+    "helpers",
+    "limits",
+    "shard",
+    "api",
+    "tree",
+    "ip_forward",
+    "ip_always_defrag",
+    "ip_dynaddr",
+    "ip_masq_debug",
+    "ip_masq_udp_dloose",
+});
 
 std::string read_path(const Value& value, std::size_t most) {
   const std::string& path = value.text();
@@ -244,6 +256,7 @@ Config read_document(const Value& document, const std::string& runtime) {
   const auto limits = document.find("limits");
   config.limits =
       limits ? read_limits(*limits, config.conntrack.max) : usual_limits(config.conntrack.max);
+  if (const auto helpers = document.find("helpers")) config.helpers = read_helpers(*helpers);
   if (const auto shard = document.find("shard")) config.shard = read_shard(*shard);
   config.api = read_api(document.find("api"), document, config.runtime);
   config.tree = read_tree(document.find("tree"), config);

@@ -23,6 +23,7 @@
 #include "daemon/conntrack/timeouts.hpp"
 #include "daemon/firewall/ruleset.hpp"
 #include "daemon/nat/dynaddr.hpp"
+#include "daemon/helper/settings.hpp"
 #include "daemon/nat/rules.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/mac_address.hpp"
@@ -112,6 +113,7 @@ struct Config {
   std::shared_ptr<const firewall::Ruleset> firewall = std::make_shared<firewall::Ruleset>();
   ConntrackConfig conntrack;
   path::Limits limits;
+  helper::Settings helpers = helper::Settings::defaults();
   ShardConfig shard;
   ApiConfig api;
   std::optional<std::string> tree;  // mount point; empty: no virtual tree

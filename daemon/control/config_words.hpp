@@ -45,6 +45,10 @@ state::Json write_behaviour(const nat::Behaviour& behaviour);
 std::vector<std::pair<std::string_view, nat::Behaviour>> presets();
 state::Json write_nat_rule(const NatConfig& rule, const Config& config);
 
+// The section "helpers": config_helpers.cpp.
+helper::Settings read_helpers(const json::Value& value);
+state::Json write_helpers(const helper::Settings& settings);
+
 // The section "ports": config_ports.cpp.
 std::vector<PortConfig> read_ports(const json::Value& ports);
 

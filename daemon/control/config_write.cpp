@@ -65,6 +65,7 @@ Json to_json(const Config& config) {
   out["firewall"] = firewall::to_json(*config.firewall, port_names(config));
   out["conntrack"] = write_conntrack(config.conntrack);
   out["limits"] = write_limits(config.limits);
+  out["helpers"] = write_helpers(config.helpers);
   out["shard"] = {{"spin_us", config.shard.spin_us},
                   {"frames", config.shard.frames},
                   {"nice", config.shard.nice}};

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "daemon/control/documents.hpp"
+#include "daemon/control/helper_files.hpp"
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish_forwards.hpp"
 #include "daemon/control/publish_nat.hpp"
 #include "daemon/control/publish_sysctl.hpp"
+#include "daemon/control/publish_helpers.hpp"
 #include "daemon/control/virtual_files.hpp"
 
 namespace masqgate::control {
@@ -20,6 +22,7 @@ using state::Query;
 struct TableCopy {
   std::vector<conntrack::Connection> connections;
   FreePorts free;
+  std::vector<helper::Expectation> expected;
   Time now{};
 };
 
@@ -32,6 +35,8 @@ asio::awaitable<TableCopy> copy_table(ShardAccess shard) {
     return FreePorts{free(net::Protocol::udp), free(net::Protocol::tcp), free(net::Protocol::icmp)};
   };
   copy.free = co_await shard.ask(question);
+  const auto expected = [](path::Shard& s) { return s.helpers().expectations().list(); };
+  copy.expected = co_await shard.ask(expected);
   copy.now = BootClock::now();
   co_return copy;
 }
@@ -272,7 +277,9 @@ void publish_virtual_files(state::Tree& tree, Router& router) {
                         }));
   tree.add("net/ip_conntrack",
            table_file(router, "Tracked IPv4 connections as Linux 2.4 listed them.",
-                      [](const TableCopy& t) { return ip_conntrack(t.connections, t.now); }));
+                      [](const TableCopy& t) {
+                        return ip_conntrack(t.connections, t.now) + expecting(t.expected, t.now);
+                      }));
   tree.add("net/nf_conntrack",
            table_file(router, "Tracked connections of both families as Linux lists them today.",
                       [](const TableCopy& t) { return nf_conntrack(t.connections, t.now); }));
@@ -288,6 +295,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_nat(tree, router);
   publish_sysctl(tree, router);
   publish_limits(tree, router);
+  publish_helpers(tree, router);
 }
 
 }  // namespace masqgate::control

@@ -118,6 +118,8 @@ std::string track_address(net::IpAddress address) {
   return text;
 }
 
+}  // namespace
+
 std::string track_tuple(const Tuple& tuple) {
   std::string text = "src=" + track_address(tuple.source_address) +
                      " dst=" + track_address(tuple.destination_address) + " ";
@@ -132,6 +134,8 @@ std::string track_tuple(const Tuple& tuple) {
   if (reply) type = wire::icmp_reply_of(tuple.source_address.family(), type);
   return text + print("type=%u code=%u id=%u ", unsigned{type}, word & 0xffu, unsigned{id});
 }
+
+namespace {
 
 // From the name of the transport protocol to the flags: common to 2.4 and later.
 std::string track_middle(const Connection& c, Time now) {

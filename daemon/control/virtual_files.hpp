@@ -31,4 +31,7 @@ std::string ip_conntrack(Connections connections, Time now);
 // /proc/net/nf_conntrack of Linux 2.6 and later: both families.
 std::string nf_conntrack(Connections connections, Time now);
 
+// One direction as these files write it, with a blank behind.
+std::string track_tuple(const Tuple& tuple);
+
 }  // namespace masqgate::control

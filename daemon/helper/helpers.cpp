@@ -152,6 +152,14 @@ void Helpers::fulfilled(const Connection& connection, Time now) noexcept {
   expectations_.remove(*number, Outcome::fulfilled, now, connection.original);
 }
 
+std::vector<AttachedPort> Helpers::attached() const {
+  std::vector<AttachedPort> all;
+  for (const Session& session : sessions_)
+    if (session.helper != nullptr)
+      all.push_back({session.service, table_.at(session.record).reply.source_port});
+  return all;
+}
+
 bool Helpers::reads(Session& session, Direction d) const {
   const Stream& stream = session.stream(d);
   return stream.is_open() && (!session.has_ended || stream.holds());

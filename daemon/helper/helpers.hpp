@@ -35,6 +35,13 @@ struct HelperCounters {
   std::array<std::uint64_t, kRefusals> refusals{};
 };
 
+// A connection that a helper looks at: the helper's place in all_helpers(), and the server's port.
+struct AttachedPort {
+  std::size_t helper = 0;
+  net::Port port = 0;
+  bool operator==(const AttachedPort&) const = default;
+};
+
 class Helpers final : public conntrack::Renumbering {
  public:
   // Connections that are looked at together; what is too many passes without help.
@@ -72,6 +79,7 @@ class Helpers final : public conntrack::Renumbering {
 
   const Expectations& expectations() const { return expectations_; }
   const std::vector<HelperCounters>& counters() const { return counters_; }
+  std::vector<AttachedPort> attached() const;
   const Settings& settings() const { return *settings_; }
 
  private:

@@ -75,6 +75,12 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"ip_always_defrag": "no"})", "/ip_always_defrag", "true or false"},
       {R"({"ip_dynaddr": 8})", "/ip_dynaddr", "7"},
       {R"({"ip_masq_udp_dloose": 1})", "/ip_masq_udp_dloose", "true or false"},
+      {R"({"helpers": {"fpt": {}}})", "/helpers/fpt", "known here: denied_ports, ftp"},
+      {R"({"helpers": {"ftp": {"ports": []}}})", "/helpers/ftp/ports", "1 to 12"},
+      {R"({"helpers": {"ftp": {"ports": [21, 21]}}})", "/helpers/ftp/ports/1", "twice"},
+      {R"({"helpers": {"irc": {"networks": ["10.0.0.1/8"]}}})", "/helpers/irc/networks/0",
+       "10.0.0.0/8"},
+      {R"({"helpers": {"denied_ports": ["9-8"]}})", "/helpers/denied_ports/0", "no range"},
       {R"({"tree": true})", "/tree", "a path, or false"},
       {R"({"tree": "tree"})", "/tree", "no absolute path"},
       {R"({"tree": 5})", "/tree", "text in quotes"},
@@ -474,6 +480,18 @@ TEST_CASE("config: what the parts of the router are given") {
   CHECK_FALSE(untouched.tcp_liberal);
 }
 
+TEST_CASE("config: helpers") {
+  CHECK(config().helpers == helper::Settings::defaults());
+  const auto c = config(R"({"helpers": {"ftp": {"ports": [21, 2121], "networks": ["10.0.0.0/8"]},
+                                        "irc": {"enabled": false}, "denied_ports": [3306, "6000-6063"]}})");
+  const Json written = to_json(c)["helpers"];
+  CHECK(written["ftp"] ==
+        Json::parse(R"({"enabled": true, "ports": [21, 2121], "networks": ["10.0.0.0/8"]})"));
+  CHECK(written["irc"]["enabled"] == false);
+  CHECK(written["denied_ports"] == Json::parse(R"(["3306", "6000-6063"])"));
+  CHECK(to_json(from_json(to_json(c), "/elsewhere")) == to_json(c));
+}
+
 TEST_CASE("config: the canonical form is read back to itself") {
   const Json written = to_json(parse_config(test::example_document(), kRuntime));
   CHECK(to_json(from_json(written, "/elsewhere")) == written);
@@ -491,6 +509,7 @@ TEST_CASE("config: the canonical form is read back to itself") {
     "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
     "tree": "/run/masqgate/tree", "ip_forward": true, "ip_always_defrag": false,
     "ip_dynaddr": 5, "ip_masq_debug": 0, "ip_masq_udp_dloose": false})"));
+  expected["helpers"] = to_json(config())["helpers"];  // below
   // Without the order of members: merge_patch() keeps its own.
   CHECK(nlohmann::json(to_json(config())) == nlohmann::json(expected));
 

@@ -217,13 +217,18 @@ state::Tree fake_tree(FakeRouter& router) {
                         .read = constant(Json{{"stages", {"track", "route"}}}),
                         .read_text = constant_text("track → route\n")});
   tree.add("rules", Node{.summary = "rules", .read = constant(Json{{"rules", Json::array()}})});
+  tree.add("helpers",
+           Node{.summary = "helpers", .read = constant(Json{{"helpers", Json::array()}})});
+  tree.add("expectations", Node{.summary = "expectations",
+                                .read = constant(Json{{"expectations", Json::array()}})});
   tree.add("neighbours",
            Node{.summary = "neighbours", .read = constant(Json{{"neighbours", Json::array()}})});
   tree.add("nat/hosts", Node{.summary = "hosts",
                              .read = constant(Json{{"hosts", Json::array()}, {"count", 0}})});
   tree.add("routes", Node{.summary = "routes", .read = constant(Json{{"routes", Json::array()}})});
   for (const char* path : {"net/ip_masquerade", "net/ip_masq/tcp", "net/ip_masq/udp",
-                           "net/ip_masq/icmp", "net/ip_conntrack", "net/nf_conntrack"})
+                           "net/ip_masq/icmp", "net/ip_conntrack", "net/nf_conntrack",
+                           "net/ip_masq/app", "net/ip_conntrack_expect", "net/nf_conntrack_expect"})
     tree.add(path, Node{.summary = path, .read_text = constant_text(std::string{path} + "\n")});
   tree.add("net/ip_masq/portfw",
            forwards_node("Prot LAddr    LPort > RAddr    RPort PrCnt  Pref               \n"
