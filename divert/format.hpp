@@ -104,7 +104,7 @@ struct PacketHeader {
   U32 flags;
   U32 mark;
   U32 rule;  // stable over reloads
-  U32 generation;
+  U32 reserved;
   U32 in_interface;   // number of the port, from one; 0: none
   U32 out_interface;  // the same
   U32 tracking;
@@ -166,6 +166,10 @@ enum class Action : std::uint8_t {
   drop_upto,
 };
 inline constexpr std::uint8_t kLastAction = static_cast<std::uint8_t>(Action::drop_upto);
+
+// How to reject: ICMP port, host, net, prohibited unreachable, or a TCP reset.
+inline constexpr std::uint16_t kRejectPort = 0, kRejectHost = 1, kRejectNet = 2,
+                               kRejectProhibited = 3, kRejectReset = 4;
 
 // Flags of a verdict.
 inline constexpr std::uint8_t kModified = 1, kSetMark = 2, kSetFlowMark = 4, kFlowOffload = 8,

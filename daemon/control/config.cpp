@@ -27,6 +27,7 @@ constexpr auto kMembers = std::to_array<std::string_view>({
     "firewall",
     "conntrack",
     "helpers",
+    "divert",
     "limits",
     "shard",
     "api",
@@ -258,6 +259,7 @@ Config read_document(const Value& document, const std::string& runtime) {
       limits ? read_limits(*limits, config.conntrack.max) : usual_limits(config.conntrack.max);
   if (const auto helpers = document.find("helpers")) config.helpers = read_helpers(*helpers);
   if (const auto shard = document.find("shard")) config.shard = read_shard(*shard);
+  if (const auto divert = document.find("divert")) config.divert = read_divert(*divert);
   config.api = read_api(document.find("api"), document, config.runtime);
   config.tree = read_tree(document.find("tree"), config);
   if (const auto forward = document.find("ip_forward")) config.ip_forward = forward->boolean();

@@ -21,9 +21,10 @@
 #include <vector>
 
 #include "daemon/conntrack/timeouts.hpp"
+#include "daemon/divert/access.hpp"
 #include "daemon/firewall/ruleset.hpp"
-#include "daemon/nat/dynaddr.hpp"
 #include "daemon/helper/settings.hpp"
+#include "daemon/nat/dynaddr.hpp"
 #include "daemon/nat/rules.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/mac_address.hpp"
@@ -100,6 +101,13 @@ struct ShardConfig {
   int nice = -10;          // of the packet thread: before whom it forwards for
 };
 
+// Diverted packets (daemon/divert).
+struct DivertConfig {
+  std::uint32_t packets = 4096;            // held at once, each with a frame of its own
+  std::uint32_t bytes = 32u << 20;         // of these
+  std::vector<divert::AccessRule> access;  // beside the superuser
+};
+
 struct ApiConfig {
   std::string socket;
   std::optional<net::Endpoint> tcp;  // loopback only
@@ -115,6 +123,7 @@ struct Config {
   path::Limits limits;
   helper::Settings helpers = helper::Settings::defaults();
   ShardConfig shard;
+  DivertConfig divert;
   ApiConfig api;
   std::optional<std::string> tree;  // mount point; empty: no virtual tree
   bool ip_forward = true;

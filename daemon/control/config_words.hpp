@@ -52,4 +52,7 @@ state::Json write_helpers(const helper::Settings& settings);
 // The section "ports": config_ports.cpp.
 std::vector<PortConfig> read_ports(const json::Value& ports);
 
+DivertConfig read_divert(const json::Value& value);
+state::Json write_divert(const DivertConfig& config);
+
 }  // namespace masqgate::control

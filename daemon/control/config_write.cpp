@@ -69,6 +69,7 @@ Json to_json(const Config& config) {
   out["shard"] = {{"spin_us", config.shard.spin_us},
                   {"frames", config.shard.frames},
                   {"nice", config.shard.nice}};
+  out["divert"] = write_divert(config.divert);
   out["api"]["socket"] = config.api.socket;
   if (config.api.tcp) out["api"]["tcp"] = config.api.tcp->text();
   if (config.tree)

@@ -81,7 +81,13 @@ KernelSync::KernelSync(asio::io_context& context, std::vector<std::string> ports
 
 void KernelSync::ask(PortIndex port, net::IpAddress address) noexcept {
   asio::post(context_, [this, port, address] {
-    if (const netlink::Link* link = find_link(ports_[port])) prober_.probe(link->index, address);
+    const netlink::Link* link = find_link(ports_[port]);
+    if (link == nullptr) return;  // asked again while a packet waits
+    prober_.probe(link->index, address);
+    // Linux says nothing about what has not changed since the port had another name.
+    const auto known = neighbours.find({link->index, address});
+    if (known != neighbours.end() && state_of(known->second) == neighbour::State::usable)
+      pass_on(known->second);
   });
 }
 
@@ -107,6 +113,10 @@ void KernelSync::on_link(const netlink::Link& link) {
 
 void KernelSync::on_neighbour(const netlink::Neighbour& neighbour) {
   Mirror::on_neighbour(neighbour);
+  pass_on(neighbour);
+}
+
+void KernelSync::pass_on(const netlink::Neighbour& neighbour) {
   const PortIndex port = port_of(neighbour.ifindex);
   if (port == kNoPort || neighbour.proxy) return;
   const bool known = !neighbour.deleted && neighbour.usable();

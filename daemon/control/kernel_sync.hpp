@@ -62,6 +62,7 @@ class KernelSync final : public neighbour::Asker, private netlink::Mirror {
 
   PortIndex port_of(std::uint32_t ifindex) const;
   PortIndex port_named(const std::string& name) const;
+  void pass_on(const netlink::Neighbour& neighbour);
   void publish_soon();
   void publish();
   path::PortInfo port_info(const std::string& name) const;

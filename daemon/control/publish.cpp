@@ -5,10 +5,11 @@
 #include "daemon/control/documents.hpp"
 #include "daemon/control/helper_files.hpp"
 #include "daemon/control/limit_log.hpp"
+#include "daemon/control/publish_divert.hpp"
 #include "daemon/control/publish_forwards.hpp"
+#include "daemon/control/publish_helpers.hpp"
 #include "daemon/control/publish_nat.hpp"
 #include "daemon/control/publish_sysctl.hpp"
-#include "daemon/control/publish_helpers.hpp"
 #include "daemon/control/virtual_files.hpp"
 
 namespace masqgate::control {
@@ -296,6 +297,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_sysctl(tree, router);
   publish_limits(tree, router);
   publish_helpers(tree, router);
+  publish_divert(tree, router);
 }
 
 }  // namespace masqgate::control

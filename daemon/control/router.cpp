@@ -63,6 +63,7 @@ Router::Router(asio::io_context& context, Config config, std::function<void()> o
     start_shard();
   } catch (...) {
     kernel_.reset();
+    divert_door_.reset();
     loop_.reset();
     devices_.clear();
     log_all(log::Level::warning, host_.take_down());
@@ -76,6 +77,7 @@ Router::~Router() {
 
 std::vector<std::string> Router::stop() {
   if (std::exchange(stopped_, true)) return {};
+  divert_door_.reset();
   loop_->stop();  // from here on nobody asks
   asker_.kernel = nullptr;
   kernel_.reset();
@@ -110,7 +112,11 @@ void Router::open_devices() {
 void Router::start_shard() {
   const path::ShardOptions options{.region = config_.runtime + "/connections.0",
                                    .max_connections = config_.conntrack.max,
-                                   .frames = config_.shard.frames};
+                                   .frames = config_.shard.frames,
+                                   .divert = {.packets = config_.divert.packets,
+                                              .bytes = config_.divert.bytes,
+                                              .port_packets = config_.divert.packets,
+                                              .port_bytes = config_.divert.bytes}};
   shard_ = std::make_unique<path::Shard>(options, random_key(), asker_, BootClock::now());
   report_region();
   loop_ = std::make_unique<path::Loop>(*shard_, std::chrono::microseconds{config_.shard.spin_us});
@@ -139,6 +145,15 @@ void Router::start_shard() {
                 if (const auto sentence = host_.on_link(link)) log::notice(*sentence);
               }});
   asker_.kernel = kernel_.get();
+  publish_divert_access();
+  divert_door_ = std::make_unique<DivertDoor>(context_, config_.runtime + "/divert.sock", *loop_);
+}
+
+void Router::publish_divert_access() {
+  auto access = std::make_shared<divert::Access>();
+  access->rules = config_.divert.access;
+  shard().tell([access = std::shared_ptr<const divert::Access>{std::move(access)}](
+                   path::Shard& shard) { shard.diverting().desk().set_access(access); });
 }
 
 void Router::report_region() const {
@@ -210,6 +225,9 @@ void Router::refuse_what_needs_a_restart(const Config& next) const {
     if (before.value(member, state::Json{}) != after.value(member, state::Json{}))
       refuse(std::string{"/"} + member,
              "cannot change while masqgated runs: write it to the configuration file and restart");
+  if (config_.divert.packets != next.divert.packets || config_.divert.bytes != next.divert.bytes)
+    refuse("/divert",
+           "sizes cannot change while masqgated runs: write them to the file and restart");
   if (config_.conntrack.max != next.conntrack.max)
     refuse("/conntrack/max",
            "cannot change while masqgated runs: write it to the configuration file and restart");
@@ -223,6 +241,7 @@ void Router::apply(Config next) {
   refuse_what_needs_a_restart(next);
   config_ = std::move(next);
   forwarding_ = config_.ip_forward;
+  publish_divert_access();
   publish_policy();
 }
 

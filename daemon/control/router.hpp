@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "daemon/control/config.hpp"
+#include "daemon/control/divert_door.hpp"
 #include "daemon/control/host_ports.hpp"
 #include "daemon/control/kernel_sync.hpp"
 #include "daemon/control/shard_access.hpp"
@@ -65,6 +66,7 @@ class Router {
   void on_neighbour(const KernelSync::NeighbourNews& news);
   void publish_policy();
   void report_overlaps();
+  void publish_divert_access();
 
   asio::io_context& context_;
   Config config_;
@@ -86,6 +88,7 @@ class Router {
   std::unique_ptr<path::Shard> shard_;
   std::unique_ptr<path::Loop> loop_;
   std::unique_ptr<KernelSync> kernel_;
+  std::unique_ptr<DivertDoor> divert_door_;
   bool stopped_ = false;
 };
 

@@ -141,7 +141,6 @@ format::PacketHeader describe(const Packet& packet, const Terms& terms, const Pl
   header.flags = flags_of(packet, facts) | (captured < size ? format::kTruncated : 0u);
   header.mark = packet.mark;
   header.rule = place.rule().rule;
-  header.generation = place.generation;
   header.in_interface = packet.ingress == kNoPort ? 0u : packet.ingress + 1u;
   header.out_interface = packet.egress == kNoPort ? 0u : packet.egress + 1u;
   header.tracking = facts.tracking;

@@ -23,7 +23,6 @@ struct Terms {
   Full full = Full::drop;
   Late late = Late::drop;
   Death death = Death::redeliver;
-  bool defragment = false;           // deliver whole datagrams
   bool allow_own = false;            // also what a listener of the port has injected
   std::uint32_t deadline_ms = 2000;  // for a verdict
   std::uint32_t grace_ms = 2000;  // for a new listener, after death or where nobody is told to hold
@@ -34,9 +33,9 @@ struct Terms {
 // Jumps inside jumps, and the rule itself.
 inline constexpr std::size_t kDeepest = 17;
 
-// The way from a hook's chain to a rule: the rules that jumped, then the rule. Rules are named by
-// numbers that outlive a reload; the position serves while the rules are of the same generation, and
-// where the rule is gone.
+// The way from a rule up to its hook's chain: the rule, then those that jumped. Rules are named by
+// numbers that outlive a reload; the position serves where it still holds that rule, and where the
+// rule is gone.
 struct Place {
   struct Step {
     std::uint32_t rule = 0;
@@ -44,9 +43,23 @@ struct Place {
   };
   std::array<Step, kDeepest> steps{};
   std::uint8_t depth = 0;
-  std::uint8_t hook = 0;
-  std::uint32_t generation = 0;  // of the rules
-  const Step& rule() const { return steps[depth == 0 ? 0 : depth - 1u]; }
+  bool at_rule = false;  // ask the rule again, rather than those behind it
+  const Step& rule() const { return steps[0]; }
+  void add(Step step) {
+    if (depth < kDeepest) steps[depth++] = step;
+  }
+};
+
+// A packet's way through chains of rules, begun anew or in the middle.
+struct RuleWalk {
+  const Place* from = nullptr;  // where it goes on
+  std::uint8_t left = 0;        // steps of it that are still to be gone down
+  bool rule_gone = false;       // … and one of them was not there any more
+  Place stopped;                // where a rule took the packet out
+  void begin(const Place& place) {
+    from = &place;
+    left = place.depth;
+  }
 };
 
 // What the corridor knows about a diverted packet that the packet itself does not say.

@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "daemon/conntrack/connection.hpp"
+#include "daemon/divert/terms.hpp"
 #include "daemon/firewall/mark_bits.hpp"
 #include "daemon/firewall/match_counting.hpp"
 #include "daemon/packet/packet.hpp"
@@ -121,7 +122,16 @@ struct NoTrack {
   static constexpr HookSet kHooks{Hook::prerouting, Hook::output};
 };
 
-using Action = std::variant<Accept, Drop, Reject, Mirror, Jump, Return, Continue, SetMark,
-                            SetConnMark, Log, SetTos, SetDscp, SetTtl, SetTcpMss, NoTrack>;
+// To a program, which decides; or a copy to whoever wants to see it. Then the next rule follows.
+struct Divert {
+  divert::Terms terms;
+};
+struct Tee {
+  divert::Terms terms;
+};
+
+using Action =
+    std::variant<Accept, Drop, Reject, Mirror, Jump, Return, Continue, SetMark, SetConnMark, Log,
+                 SetTos, SetDscp, SetTtl, SetTcpMss, NoTrack, Divert, Tee>;
 
 }  // namespace masqgate::firewall

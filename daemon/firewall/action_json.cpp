@@ -221,6 +221,86 @@ struct Words<SetTcpMss> {
   }
 };
 
+// A port, or an object with the port and what differs from the defaults.
+struct DivertWords {
+  template <typename Word>
+  using Table = std::array<std::pair<std::string_view, Word>, 3>;
+  static constexpr std::array<std::pair<std::string_view, divert::Nobody>, 4> kNobody{
+      {{"drop", divert::Nobody::drop},
+       {"pass", divert::Nobody::pass},
+       {"reject", divert::Nobody::reject},
+       {"hold", divert::Nobody::hold}}};
+  static constexpr Table<divert::Full> kFull{{{"drop", divert::Full::drop},
+                                              {"drop_oldest", divert::Full::drop_oldest},
+                                              {"pass", divert::Full::pass}}};
+  static constexpr std::array<std::pair<std::string_view, divert::Late>, 2> kLate{
+      {{"drop", divert::Late::drop}, {"pass", divert::Late::pass}}};
+  static constexpr Table<divert::Death> kDeath{{{"redeliver", divert::Death::redeliver},
+                                                {"drop", divert::Death::drop},
+                                                {"pass", divert::Death::pass}}};
+
+  static divert::Terms read(const Value& value) {
+    divert::Terms terms;
+    const auto port = [](const Value& one) {
+      return static_cast<std::uint16_t>(one.number(1, 65535));
+    };
+    if (value.json().is_number()) {
+      terms.port = port(value);
+      return terms;
+    }
+    value.allow({"port", "nobody", "full", "late", "death", "deadline_ms", "grace_ms", "first",
+                 "allow_own"});
+    terms.port = port(value.at("port"));
+    if (const auto one = value.find("nobody")) terms.nobody = one->word(words(kNobody));
+    if (const auto one = value.find("full")) terms.full = one->word(words(kFull));
+    if (const auto one = value.find("late")) terms.late = one->word(words(kLate));
+    if (const auto one = value.find("death")) terms.death = one->word(words(kDeath));
+    const auto number = [&](const char* name, std::uint32_t& to, std::uint32_t least,
+                            std::uint32_t most) {
+      if (const auto one = value.find(name))
+        to = static_cast<std::uint32_t>(one->number(least, most));
+    };
+    number("deadline_ms", terms.deadline_ms, 50, 30000);
+    number("grace_ms", terms.grace_ms, 0, 30000);
+    number("first", terms.first, 1, 0xffffffff);
+    if (const auto one = value.find("allow_own")) terms.allow_own = one->boolean();
+    return terms;
+  }
+
+  static Json write(const divert::Terms& terms) {
+    const divert::Terms usual{.port = terms.port};
+    if (terms == usual) return terms.port;
+    Json out = Json::object();
+    out["port"] = terms.port;
+    if (terms.nobody != usual.nobody) out["nobody"] = json::word_of(words(kNobody), terms.nobody);
+    if (terms.full != usual.full) out["full"] = json::word_of(words(kFull), terms.full);
+    if (terms.late != usual.late) out["late"] = json::word_of(words(kLate), terms.late);
+    if (terms.death != usual.death) out["death"] = json::word_of(words(kDeath), terms.death);
+    if (terms.deadline_ms != usual.deadline_ms) out["deadline_ms"] = terms.deadline_ms;
+    if (terms.grace_ms != usual.grace_ms) out["grace_ms"] = terms.grace_ms;
+    if (terms.first != usual.first) out["first"] = terms.first;
+    if (terms.allow_own) out["allow_own"] = true;
+    return out;
+  }
+};
+
+template <>
+struct Words<Divert> {
+  static constexpr std::string_view kName = "divert";
+  static Divert read(const Value& value, Context) { return {DivertWords::read(value)}; }
+  static Json write(const Divert& action, Context) { return DivertWords::write(action.terms); }
+};
+
+// The port alone: a copy has nothing to wait for.
+template <>
+struct Words<Tee> {
+  static constexpr std::string_view kName = "tee";
+  static Tee read(const Value& value, Context) {
+    return {{.port = static_cast<std::uint16_t>(value.number(1, 65535))}};
+  }
+  static Json write(const Tee& action, Context) { return action.terms.port; }
+};
+
 template <typename>
 struct Language;
 template <typename... A>

@@ -115,13 +115,29 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Sear
   built.number_cells();
   for (const Chain& chain : built.chains_)
     built.finders_.push_back(search == Search::indexed ? RuleFinder{chain.rules} : RuleFinder{});
+  built.diverts_ = !built.divert_terms().empty();
   return built;
 }
+
+namespace {
+
+// FNV-1a over the names: whoever knows a rule by its number still does after a reload.
+std::uint32_t number_of(std::string_view chain, std::string_view rule) {
+  std::uint32_t hash = 2166136261;
+  const auto add = [&](char c) { hash = (hash ^ static_cast<unsigned char>(c)) * 16777619; };
+  for (const char c : chain) add(c);
+  add('/');
+  for (const char c : rule) add(c);
+  return hash == 0 ? 1 : hash;
+}
+
+}  // namespace
 
 void Ruleset::number_counters() {
   for (std::size_t c = 0; c < chains_.size(); ++c) {
     const auto chain = static_cast<ChainIndex>(c);
     for (std::size_t r = 0; r < chains_[c].rules.size(); ++r) {
+      chains_[c].rules[r].number = number_of(chains_[c].name, chains_[c].rules[r].id);
       chains_[c].rules[r].counter = static_cast<CounterIndex>(names_.size());
       names_.emplace_back(chain, r);
     }
@@ -192,6 +208,12 @@ struct Perform {
   }
   Step operator()(const Mirror&) const { return {Step::Kind::decided, {Decision::Kind::mirror}}; }
   Step operator()(const Jump& action) const { return {Step::Kind::jump, {}, action.target}; }
+  Step operator()(const Divert& action) const {
+    return {Step::Kind::decided, {.kind = Decision::Kind::divert, .terms = &action.terms}};
+  }
+  Step operator()(const Tee& action) const {
+    return {Step::Kind::decided, {.kind = Decision::Kind::tee, .terms = &action.terms}};
+  }
   Step operator()(const Return&) const { return {Step::Kind::leave}; }
   Step operator()(const Continue&) const { return {}; }
   Step operator()(const NoTrack&) const {
@@ -212,12 +234,27 @@ struct Perform {
 
 }  // namespace
 
+namespace {
+
+// Leaves a mark where the packet was taken out, from the inside to the outside.
+void note_stop(Packet& packet, const Decision& decision, const Rule& rule, std::size_t position) {
+  const bool goes_on =
+      decision.kind == Decision::Kind::divert || decision.kind == Decision::Kind::tee;
+  if (goes_on && packet.rules != nullptr)
+    packet.rules->stopped.add({rule.number, static_cast<std::uint16_t>(position)});
+}
+
+}  // namespace
+
 // Empty if the end of the chain, or a return, was reached. Recursion ends: build() has measured it.
 std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet,
                                       Memory& memory) const noexcept {
   const std::vector<Rule>& rules = chains_[chain].rules;
+  std::optional<Decision> decided;
+  const std::size_t first = first_rule(chain, packet, memory, decided);
   RuleFinder::Candidates candidates = finders_[chain].candidates(packet);
   for (std::size_t i = candidates.next(); i < rules.size(); i = candidates.next()) {
+    if (i < first) continue;
     const Rule& rule = rules[i];
     if (!matches(rule.matches, packet, memory)) continue;
     packet.trail.add(rule.counter);
@@ -226,14 +263,62 @@ std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet,
       case Step::Kind::next:
         break;
       case Step::Kind::decided:
+        note_stop(packet, step.decision, rule, i);
         return step.decision;
       case Step::Kind::leave:
         return std::nullopt;
       case Step::Kind::jump:
-        if (const auto decision = walk(step.target, packet, memory)) return decision;
+        if (const auto below = walk(step.target, packet, memory)) {
+          note_stop(packet, *below, rule, i);
+          return below;
+        }
     }
   }
-  return std::nullopt;
+  return decided;
+}
+
+// Where a packet goes on in this chain: at its first rule, or behind the one that took it out. If
+// that was further down, the chains below come first, and may decide; then there is nothing more to
+// do here.
+std::size_t Ruleset::first_rule(ChainIndex chain, Packet& packet, Memory& memory,
+                                std::optional<Decision>& decided) const noexcept {
+  divert::RuleWalk* way = packet.rules;
+  if (way == nullptr || way->left == 0) return 0;
+  const std::vector<Rule>& rules = chains_[chain].rules;
+  const divert::Place& from = *way->from;
+  const divert::Place::Step step = from.steps[--way->left];
+  const bool at_rule = way->left == 0 && from.at_rule;
+  if (at_rule && step.rule == 0) return 0;
+  const auto is_it = [&](const Rule& rule) { return rule.number == step.rule; };
+  std::size_t at = step.position;
+  if (at >= rules.size() || !is_it(rules[at]))
+    at = static_cast<std::size_t>(std::ranges::find_if(rules, is_it) - rules.begin());
+  if (at == rules.size()) {  // gone: those that stood behind it have moved up
+    way->rule_gone = true;
+    way->left = 0;
+    return step.position;
+  }
+  const Rule& rule = rules[at];
+  const auto* jump = std::get_if<Jump>(&rule.action);
+  if (way->left != 0 && jump != nullptr) {
+    decided = walk(jump->target, packet, memory);
+    if (decided) {
+      note_stop(packet, *decided, rule, at);
+      return rules.size();
+    }
+  }
+  way->left = 0;
+  return at_rule ? at : at + 1;
+}
+
+std::vector<divert::Terms> Ruleset::divert_terms() const {
+  std::vector<divert::Terms> all;
+  for (const Chain& chain : chains_)
+    for (const Rule& rule : chain.rules) {
+      if (const auto* one = std::get_if<Divert>(&rule.action)) all.push_back(one->terms);
+      if (const auto* one = std::get_if<Tee>(&rule.action)) all.push_back(one->terms);
+    }
+  return all;
 }
 
 }  // namespace masqgate::firewall

@@ -29,13 +29,14 @@
 namespace masqgate::firewall {
 
 struct Decision {
-  enum class Kind : std::uint8_t { accept, drop, reject, mirror };
+  enum class Kind : std::uint8_t { accept, drop, reject, mirror, divert, tee };
   Kind kind = Kind::accept;
-  RejectWith with{};       // of a reject
-  bool by_policy = false;  // no rule decided
+  RejectWith with{};                     // of a reject
+  bool by_policy = false;                // no rule decided
+  const divert::Terms* terms = nullptr;  // of divert and tee, valid as long as the ruleset
   // The same fate; whether a rule or a policy decided it does not matter.
   constexpr bool operator==(const Decision& other) const {
-    return kind == other.kind && with == other.with;
+    return kind == other.kind && with == other.with && terms == other.terms;
   }
 };
 
@@ -50,6 +51,7 @@ struct Rule {
   // one are the same, and keep their counters and what they count. 0: like no other.
   std::uint64_t fingerprint = 0;
   CounterIndex counter = 0;  // given by Ruleset::build
+  std::uint32_t number = 0;  // of chain and id, the same in every ruleset; given by Ruleset::build
 };
 
 enum class Policy : std::uint8_t { accept, drop };
@@ -117,6 +119,9 @@ class Ruleset {
   const std::vector<CellWish>& cells() const noexcept { return cells_; }
 
   const std::vector<Chain>& chains() const noexcept { return chains_; }
+  bool diverts() const noexcept { return diverts_; }  // some rule says divert or tee
+  // What its rules say about diverted packets.
+  std::vector<divert::Terms> divert_terms() const;
 
  private:
   static constexpr ChainIndex kNone = 0xffff;
@@ -124,6 +129,8 @@ class Ruleset {
 
   Decision judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
   std::optional<Decision> walk(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
+  std::size_t first_rule(ChainIndex chain, Packet& packet, Memory& memory,
+                         std::optional<Decision>& decided) const noexcept;
   void number_counters();
   void number_cells();
 
@@ -133,6 +140,7 @@ class Ruleset {
   std::vector<std::pair<ChainIndex, std::size_t>> names_;  // counter -> chain, rule or kPolicy
   std::vector<CellWish> cells_;
   bool asks_for_time_ = false;
+  bool diverts_ = false;
 };
 
 }  // namespace masqgate::firewall

@@ -171,13 +171,22 @@ std::optional<std::uint32_t> number(std::string_view word) {
   return value;
 }
 
+namespace {
+
+net::IpAddress host_address(std::string_view word, const Names& names) {
+  if (const auto address = dotted(word)) return *address;
+  if (const auto address = names.address(word)) {
+    if (address->is_v4()) return *address;
+  }
+  wrong("host/network `" + std::string{word} + "' not found");
+}
+
+}  // namespace
+
 net::Prefix network(std::string_view word, const Names& names) {
   const std::size_t slash = word.find('/');
-  const std::string_view host = word.substr(0, slash);
-  auto address = dotted(host);
-  if (!address) address = names.address(host);
-  if (!address || !address->is_v4()) wrong("host/network `" + std::string{host} + "' not found");
-  return {*address, slash == word.npos ? 32 : mask_length(word.substr(slash + 1))};
+  return {host_address(word.substr(0, slash), names),
+          slash == word.npos ? 32 : mask_length(word.substr(slash + 1))};
 }
 
 net::PortRange ports(std::string_view word, net::Protocol protocol, const Names& names,

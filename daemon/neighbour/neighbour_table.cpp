@@ -110,9 +110,14 @@ void Table::expire(Time now) {
   if (waiting_.empty()) return;
   for (std::uint32_t entry = 0; entry < entries_.size(); ++entry) {
     Neighbour& neighbour = entries_[entry];
-    if (neighbour.waiting == 0 || now - neighbour.waits_since < kGiveUp) continue;
-    neighbour.state = State::failed;
-    release(entry);
+    if (neighbour.waiting == 0) continue;
+    if (now - neighbour.waits_since >= kGiveUp) {
+      neighbour.state = State::failed;
+      release(entry);
+    } else if (now - neighbour.asked >= kAskAgain) {  // the question, or its answer, was lost
+      neighbour.asked = now;
+      asker_.ask(neighbour.port, neighbour.address);
+    }
   }
 }
 

@@ -74,7 +74,7 @@ class Table {
               State state);
   // Linux starts over: everything is unknown until told again, parked packets stay.
   void forget_all();
-  // Fails what waits for longer than kGiveUp.
+  // Asks Linux again for what waits, and fails what waits for longer than kGiveUp.
   void expire(Time now);
 
   // Grows when an entry that short cuts may point at got another meaning.

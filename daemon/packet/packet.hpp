@@ -22,6 +22,9 @@ namespace masqgate {
 namespace conntrack {
 struct Connection;
 }
+namespace divert {
+struct RuleWalk;
+}
 
 // A port by its place in the list of ports; kernel interfaces are mapped onto it by control.
 using PortIndex = std::uint16_t;
@@ -109,8 +112,11 @@ struct Packet {
   std::uint32_t mark = 0;
 
   // What programs have had to do with it (daemon/divert).
-  std::uint8_t hops = 0;            // how often it was diverted or injected
-  std::uint16_t divert_origin = 0;  // the port that it was injected by; 0: none
+  std::uint8_t hops = 0;              // how often it was diverted or injected
+  std::uint16_t divert_origin = 0;    // the port that it was injected by; 0: none
+  bool rewritten = false;             // one of them changed whom it speaks for or to
+  bool new_destination = false;       // one of them changed it: the route is asked for again
+  divert::RuleWalk* rules = nullptr;  // while chains are asked: where from, and where it stopped
 
   // How the walk goes, for whoever steals the packet and brings it back.
   std::uint8_t list = 0;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ctime>
 #include <future>
+#include <memory>
 
 namespace masqgate::path {
 namespace {
@@ -40,6 +41,12 @@ int Loop::start(int nice) {
   return niced.get_future().get();
 }
 
+void Loop::adopt(UniqueFd socket, const divert::Peer& peer) {
+  post([this, owned = std::make_shared<UniqueFd>(std::move(socket)), peer] {
+    divert_sockets_.adopt(std::move(*owned), peer);
+  });
+}
+
 void Loop::stop() {
   if (!thread_.joinable()) return;
   post([this] { stopping_ = true; });
@@ -55,6 +62,8 @@ void Loop::note(std::span<const std::uint32_t> tags) {
     } else if (tag == port::Poller::kTick) {
       shard_.tick(BootClock::now());
       shard_.tell_wall_clock(std::time(nullptr));
+    } else if (DivertSockets::is_ours(tag)) {
+      divert_sockets_.ready(tag);
     } else {
       watched_[tag].readable = true;
     }
@@ -70,7 +79,7 @@ bool Loop::drain_all() {
         shard_.drain(watched.port, watched.side, *watched.queue, kBurst, now) == kBurst;
     more = more || watched.readable;
   }
-  return more;
+  return divert_sockets_.turn(now) || more;
 }
 
 // Asks again and again until a device is readable or the time is over, and lets whoever else wants

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/path/divert_sockets.hpp"
 #include "daemon/path/shard.hpp"
 #include "daemon/port/poller.hpp"
 
@@ -37,6 +38,9 @@ class Loop {
   // Returns 0, or the errno of why it may not; it runs all the same.
   int start(int nice);
   void stop();
+
+  // A program that packets may be diverted to has connected; from any thread.
+  void adopt(UniqueFd socket, const divert::Peer& peer);
 
   // Runs work on the shard's thread; from any thread. Work that has not begun when the loop stops
   // never does.
@@ -63,6 +67,7 @@ class Loop {
   Shard& shard_;
   Duration spin_;
   port::Poller poller_{kTick};
+  DivertSockets divert_sockets_{shard_, poller_};
   std::vector<Watched> watched_;
   asio::io_context posted_{1};
   bool stopping_ = false;  // told by posted work

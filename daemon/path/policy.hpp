@@ -12,8 +12,8 @@
 
 #include "daemon/conntrack/timeouts.hpp"
 #include "daemon/firewall/ruleset.hpp"
-#include "daemon/nat/dynaddr.hpp"
 #include "daemon/helper/settings.hpp"
+#include "daemon/nat/dynaddr.hpp"
 #include "daemon/nat/rules.hpp"
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"

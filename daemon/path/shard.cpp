@@ -15,7 +15,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
     : now_{now},
       policy_{std::make_shared<Policy>()},
       take_shortcuts_{options.take_shortcuts},
-      frames_{options.frames},
+      frames_{options.frames + options.divert.packets},
       connections_{conntrack::Region{options.region, options.max_connections}, now},
       mappings_{connections_, Random{seed}},
       lost_addresses_{connections_},
@@ -26,6 +26,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       neighbours_{seed, asker},
       fragments_{seed},
       reassembly_{seed},
+      diverting_{*this, options.divert, seed, now},
       error_limit_{seed},
       rule_memory_{seed, connections_} {
   connections_.set_observer(this);
@@ -43,6 +44,7 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   if (!same_rules) {
     trails_.adopt(policy_->ruleset->fingerprints());
     rule_memory_.adopt(*policy_->ruleset);
+    diverting_.desk().set_rules(policy_->ruleset->divert_terms());
   }
   for (std::size_t i = 0; i < policy_->ports.size(); ++i)
     rule_memory_.mtus[i] = static_cast<std::uint16_t>(std::min(policy_->ports[i].mtu, 65535u));
@@ -178,6 +180,7 @@ void Shard::tick(Time now) {
   helpers_.expire(now);
   neighbours_.expire(now);
   answer_stray_syns();
+  diverting_.tick(now);
   while (auto packet = fragments_.give_up(now))
     finish(*packet, Verdict::drop(DropReason::fragment));
   drop_incomplete();

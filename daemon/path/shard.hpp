@@ -23,6 +23,7 @@
 #include "daemon/nat/mappings.hpp"
 #include "daemon/neighbour/neighbour_table.hpp"
 #include "daemon/path/counters.hpp"
+#include "daemon/path/diverting.hpp"
 #include "daemon/path/lost_addresses.hpp"
 #include "daemon/path/policy.hpp"
 #include "daemon/path/stray_syns.hpp"
@@ -36,8 +37,9 @@ class Trace;
 struct ShardOptions {
   std::string region;  // file of the connection table; empty: memory only
   std::size_t max_connections = 262144;
-  std::size_t frames = 256;    // more than ever wait together, for neighbours and fragments
-  bool take_shortcuts = true;  // off: every packet walks the corridor (the property test)
+  std::size_t frames = 256;  // more than ever wait together, for neighbours and fragments
+  divert::Limits divert{.packets = 64};  // their frames come on top
+  bool take_shortcuts = true;            // off: every packet walks the corridor (the property test)
 };
 
 class Shard final : conntrack::Observer, conntrack::Gate {
@@ -86,7 +88,18 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   // Counts the datagrams that were not put together, and tells their senders.
   void drop_incomplete();
   // Packets that wait somewhere, for a next hop or for a first fragment.
-  std::size_t parked() const { return neighbours_.waiting() + fragments_.waiting(); }
+  std::size_t parked() const {
+    return neighbours_.waiting() + fragments_.waiting() + diverting_.desk().held();
+  }
+  Diverting& diverting() { return diverting_; }
+  const Diverting& diverting() const { return diverting_; }
+  // The end of a packet's walk, whoever made it walk.
+  void end(Packet& packet, Verdict verdict) {
+    finish(packet, verdict);
+    resume_fragments();
+  }
+  // The desk is called with this time.
+  void set_now(Time now) { now_ = now; }
   // Lets packets walk on whose first fragment has come.
   void resume_fragments();
   FramePool& frames() { return frames_; }
@@ -174,6 +187,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   neighbour::Table neighbours_;
   fragment::Flows fragments_;
   fragment::Reassembly reassembly_;
+  Diverting diverting_;
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
   firewall::Memory rule_memory_;

@@ -2,7 +2,12 @@
 
 #pragma once
 
+#include "daemon/firewall/match.hpp"
 #include "daemon/packet/packet.hpp"
+
+namespace masqgate::divert {
+struct Place;
+}
 
 namespace masqgate::path {
 
@@ -13,6 +18,10 @@ class Shard;
 std::size_t size_on_link(const Packet& packet);
 
 namespace stages {
+
+// Asks the chain of a hook, from its start or from where the packet was taken out.
+Verdict judge(Shard& shard, Packet& packet, firewall::Hook hook,
+              const divert::Place* from = nullptr);
 
 Verdict defragment(Shard& shard, Packet& packet);
 Verdict track(Shard& shard, Packet& packet);

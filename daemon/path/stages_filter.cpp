@@ -53,22 +53,34 @@ void forget_connection(Shard& shard, Packet& packet) {
     shard.connections().discard(*connection);
 }
 
-Verdict judge(Shard& shard, Packet& packet, Hook hook) {
-  const firewall::Ruleset& ruleset = *shard.policy().ruleset;
-  const firewall::Decision decision = ruleset.evaluate(hook, packet, shard.rule_memory());
+Verdict carry_out(Shard& shard, Packet& packet, Hook hook, const firewall::Decision& decision) {
+  using Kind = firewall::Decision::Kind;
   if (packet.not_tracked) forget_connection(shard, packet);
-  switch (decision.kind) {
-    case firewall::Decision::Kind::accept:
-      break;
-    case firewall::Decision::Kind::drop:
-      if (hook == Hook::input && decision.by_policy) shard.note_stray(packet);
-      return Verdict::drop(DropReason::rule);
-    case firewall::Decision::Kind::reject:
-      return reject(shard, packet, decision.with, hook);
-    case firewall::Decision::Kind::mirror:
-      return mirror(shard, packet, hook);
+  if (decision.kind == Kind::accept) return Verdict::accept();
+  if (decision.kind == Kind::reject) return reject(shard, packet, decision.with, hook);
+  if (decision.kind == Kind::mirror) return mirror(shard, packet, hook);
+  if (hook == Hook::input && decision.by_policy) shard.note_stray(packet);
+  return Verdict::drop(DropReason::rule);
+}
+
+// Each rule that diverts takes the packet out, or lets it on to the rules behind.
+Verdict judge_step_by_step(Shard& shard, Packet& packet, Hook hook, const divert::Place* from) {
+  divert::Place behind;
+  for (;;) {
+    divert::RuleWalk walk;
+    if (from != nullptr) walk.begin(*from);
+    packet.rules = &walk;
+    const firewall::Decision decision =
+        shard.policy().ruleset->evaluate(hook, packet, shard.rule_memory());
+    packet.rules = nullptr;
+    if (walk.rule_gone) shard.diverting().count_gone_rule();
+    if (decision.terms == nullptr) return carry_out(shard, packet, hook, decision);
+    if (packet.not_tracked) forget_connection(shard, packet);
+    behind = walk.stopped;
+    from = &behind;
+    if (const auto verdict = shard.diverting().take(packet, hook, decision, behind))
+      return *verdict;
   }
-  return Verdict::accept();
 }
 
 }  // namespace
@@ -85,6 +97,13 @@ Verdict send_back(Shard& shard, Packet& packet) {
   const auto stages = stages_of(List::made_here);
   const auto first = std::ranges::find(stages, "fit", &Stage::name);
   return walk(shard, packet, List::made_here, static_cast<std::size_t>(first - stages.begin()));
+}
+
+Verdict judge(Shard& shard, Packet& packet, Hook hook, const divert::Place* from) {
+  const firewall::Ruleset& rules = *shard.policy().ruleset;
+  if (from == nullptr && !rules.diverts())
+    return carry_out(shard, packet, hook, rules.evaluate(hook, packet, shard.rule_memory()));
+  return judge_step_by_step(shard, packet, hook, from);
 }
 
 Verdict prerouting(Shard& shard, Packet& packet) {

@@ -52,7 +52,9 @@ std::optional<DropReason> forwarding_objection(const Shard& shard, const Packet&
   if (packet.made_here) return std::nullopt;
   if (!shard.policy().forwarding) return DropReason::forwarding_off;
   if (packet.source_routed) return DropReason::source_route;
-  if (is_martian(packet) || is_our_own(shard, packet.tuple.source_address))
+  if (is_martian(packet)) return DropReason::martian;
+  // A program may give a packet an address of ours, as natd does.
+  if (!packet.rewritten && is_our_own(shard, packet.tuple.source_address))
     return DropReason::martian;
   return std::nullopt;
 }

@@ -38,6 +38,14 @@ void Poller::add(int descriptor, std::uint32_t tag) {
   checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event), "epoll_ctl");
 }
 
+void Poller::want_writing(int descriptor, std::uint32_t tag, bool wanted) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  if (wanted) event.events |= EPOLLOUT;
+  event.data.u32 = tag;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, descriptor, &event);
+}
+
 // The bell is not read: each new ring is a new edge, and nobody asks how many. The clock must be: the
 // kernel sets its next tick when the last one is read.
 std::span<const std::uint32_t> Poller::poll(int timeout) noexcept {

@@ -27,6 +27,9 @@ class Poller {
   // empty before it is told of again.
   void add(int descriptor, std::uint32_t tag);
 
+  // Whether to be told, too, when more can be written to what was added; told at once if it can.
+  void want_writing(int descriptor, std::uint32_t tag, bool wanted) noexcept;
+
   // The tags of what became readable, as soon as there are any; or those that are there now, which
   // may be none. Valid until the next call.
   std::span<const std::uint32_t> wait() noexcept { return poll(-1); }

@@ -4,6 +4,7 @@
     client 10.30.0.1 ── 10.30.0.2 server, a cable without a router: what the two hosts themselves can do
     guest  ── a TAP of slirp4netns or pasta, which run in [ router ] as on any host
 """
+import pathlib
 import subprocess
 
 import lab as l
@@ -118,6 +119,7 @@ class Nft(Route):
 class Masqgate(Router):
     name = "masqgate"
     spin_us = 0
+    rules = []  # before the others, in chain forward
 
     def start(self):
         lan, wan = ({"nics": [nic], "addresses": [f"{address}/24"]}
@@ -127,6 +129,7 @@ class Masqgate(Router):
             "ports": {"lan": lan, "wan": wan},
             "nat": [{"masquerade": "wan", "source": "10.10.0.0/24"}],
             "firewall": {"forward": {"policy": "drop", "rules": [
+                *self.rules,
                 {"id": "answers", "state": ["established", "related"], "action": "accept"},
                 {"id": "out", "in": "lan", "out": "wan", "action": "accept"}]}},
             "shard": {"spin_us": self.spin_us},
@@ -137,6 +140,19 @@ class Masqgate(Router):
 class MasqgateSpin(Masqgate):
     name = "masqgate, spin 50 us"
     spin_us = 50
+
+
+class MasqgateDivert(Masqgate):
+    """Every packet goes to a program of another process and back."""
+
+    name = "masqgate, all diverted"
+    rules = [{"id": "all", "action": {"divert": 2222}}]
+
+    def start(self):
+        super().start()
+        program = self.bench.router.start(pathlib.Path(self.daemon.program).parent / "examples/accept_all", "2222")
+        program.wait_for("ready")
+        self.processes.append(program)
 
 
 class Peer(Router):

@@ -96,7 +96,7 @@ def hostile_frames(router_mac, own_mac, count):
 def hostile(lab):
     lab.masqgate.start()
     servers.UdpEcho(lab.server)
-    lab.alice.run("ping", "-c", "1", "-W", "5", l.ROUTER_LAN)
+    lab.alice.run("ping", "-c", "3", "-i", "0.2", "-W", "5", l.ROUTER_LAN)
     neighbour = json.loads(lab.alice.run("ip", "-json", "neigh", "show", l.ROUTER_LAN).stdout)[0]["lladdr"]
     with lab.alice.inside():
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)

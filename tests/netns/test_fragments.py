@@ -18,7 +18,7 @@ PIECE = 1400  # bytes of payload, a multiple of eight
 def start(lab, together):
     lab.masqgate.start(router.configuration() | {"ip_always_defrag": together})
     for host in (lab.alice, lab.bob):  # few packets may wait for next hops
-        host.run("ping", "-c", "1", "-W", "5", l.INTERNET)
+        host.run("ping", "-c", "5", "-i", "0.2", "-W", "5", l.INTERNET)
 
 
 def raw_socket(host):

@@ -89,8 +89,8 @@ def timestamp(lab):
 def ping_router(lab):
     lab.masqgate.start()
     for address in (l.ROUTER_LAN, l.ROUTER_LAN2, l.ROUTER_WAN):
-        lab.alice.run("ping", "-c", "1", "-W", "5", address)
-    lab.server.run("ping", "-c", "1", "-W", "5", l.ROUTER_WAN)
+        lab.alice.run("ping", "-c", "3", "-i", "0.2", "-W", "5", address)
+    lab.server.run("ping", "-c", "3", "-i", "0.2", "-W", "5", l.ROUTER_WAN)
 
 
 @story("M2: no route is answered with 'unreachable' from the router's LAN address")

@@ -22,7 +22,7 @@ def forward(lab):
 @story("N2: what was not asked for does not come in over IPv6 either")
 def unsolicited(lab):
     lab.masqgate.start()
-    lab.alice.run("ping", "-c", "1", "-W", "5", l.INTERNET_6)
+    lab.alice.run("ping", "-c", "3", "-i", "0.2", "-W", "5", l.INTERNET_6)
     knock = lab.server.run("ping", "-c", "1", "-W", "1", l.ALICE_6, check=False)
     check(knock.returncode != 0, "a host outside reached a host inside")
 
@@ -59,8 +59,8 @@ def local(lab):
     lab.masqgate.start()
     servers.Http(lab.server, family=socket.AF_INET6)
     lab.router.run("curl", "-sS", f"http://[{l.INTERNET_6}]/")
-    lab.alice.run("ping", "-c", "1", "-W", "5", l.ROUTER_LAN_6)
-    lab.server.run("ping", "-c", "1", "-W", "5", l.ROUTER_WAN_6)
+    lab.alice.run("ping", "-c", "3", "-i", "0.2", "-W", "5", l.ROUTER_LAN_6)
+    lab.server.run("ping", "-c", "3", "-i", "0.2", "-W", "5", l.ROUTER_WAN_6)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ def from_router(lab):
     web = servers.Http(lab.server)
     check_equal(lab.router.run("curl", "-sS", f"http://{l.INTERNET}/").stdout, "hello from outside\n", "page")
     check_equal(web.addresses(), {l.ROUTER_WAN}, "client")
-    lab.router.run("ping", "-c", "1", "-W", "5", l.INTERNET)
-    lab.router.run("ping", "-c", "1", "-W", "5", l.ALICE)
+    lab.router.run("ping", "-c", "3", "-i", "0.2", "-W", "5", l.INTERNET)
+    lab.router.run("ping", "-c", "3", "-i", "0.2", "-W", "5", l.ALICE)
 
 
 @story("M9: a server on the router is reached from both sides, by its addresses there")

@@ -107,7 +107,7 @@ def ipv6(lab):
     far = add_far(lab)
     servers.Http(far, page=b"x" * 300_000, family=socket.AF_INET6)
     check_equal(len(lab.alice.run("curl", "-sS", f"http://[{FAR_6}]/").stdout), 300_000, "bytes fetched")
-    lab.alice.run("ping", "-c", "1", "-W", "5", "-s", "1200", FAR_6)
+    lab.alice.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "-s", "1200", FAR_6)
     lab.alice.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "-s", "1400", "-M", "do", FAR_6, check=False)
     check_equal(learned_mtu(lab.alice, FAR_6), NARROW, "MTU that alice learned")
 

@@ -70,7 +70,7 @@ def bare_tun(lab):
     lab.masqgate.start(config_with("far", {"tun": "tun5"}))
     guest = hand_over(lab, "tun5")
     reaches_the_server(lab, guest)
-    guest.run("ping", "-c", "1", "-W", "5", "192.168.7.1")
+    guest.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "192.168.7.1")
     lab.masqgate.stop()
     check("tun5" not in guest.run("ip", "-brief", "link").stdout, "the TUN is still there")
 

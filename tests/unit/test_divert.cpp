@@ -524,7 +524,7 @@ TEST_CASE("D3: the layout of a frame, byte for byte") {
   DivertLab lab;
   auto client = lab.connect();
   hear(client->channel);
-  lab.place = {.steps = {{{0x01020304, 4}}}, .depth = 1, .hook = 2, .generation = 7};
+  lab.place = {.steps = {{{0x01020304, 4}}}, .depth = 1};
   lab.divert("x", 0x1122334455667788);
   lab.desk.flush(lab.now);
   const Octets& frame = client->channel.frames.at(0);
@@ -537,7 +537,7 @@ TEST_CASE("D3: the layout of a frame, byte for byte") {
   at(16, {128, 0, 0, 0, 1, 0, 96, 0});
   at(16 + 24, {0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11});
   at(16 + 32, {29, 0, 0, 0, 29, 0, 0, 0});
-  at(16 + 48, {4, 3, 2, 1, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0});
+  at(16 + 48, {4, 3, 2, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0});
   at(16 + 68, {5, 0, 0xae, 0x08, 2, 0, 1, 17});
   at(16 + 76, {0, 0, 20, 0, 28, 0, 0, 8});
   at(16 + 96, {0x45});

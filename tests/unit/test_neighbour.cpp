@@ -90,6 +90,19 @@ TEST_CASE("without a word from Linux the wait ends, also while more packets keep
   CHECK(lab.table.waiting() <= 1);
 }
 
+TEST_CASE("a question that got lost is asked again while a packet waits, and only then") {
+  Lab lab;
+  CHECK(lab.park());
+  CHECK(lab.asked == 1);
+  for (int i = 0; i < 20; ++i, lab.now += std::chrono::milliseconds{100}) lab.table.expire(lab.now);
+  CHECK(lab.asked == 2);
+  lab.tell(State::usable);
+  CHECK(lab.unpark_all() == 1);
+  lab.now += seconds{100};
+  lab.table.expire(lab.now);
+  CHECK(lab.asked == 2);
+}
+
 TEST_CASE("forget_all: nothing is known, nobody waiting is lost") {
   Lab lab;
   lab.tell(State::usable);

@@ -216,6 +216,7 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("path", Node{.summary = "the corridor",
                         .read = constant(Json{{"stages", {"track", "route"}}}),
                         .read_text = constant_text("track → route\n")});
+  tree.add("divert", Node{.summary = "divert", .read = constant(Json{{"ports", Json::array()}})});
   tree.add("rules", Node{.summary = "rules", .read = constant(Json{{"rules", Json::array()}})});
   tree.add("helpers",
            Node{.summary = "helpers", .read = constant(Json{{"helpers", Json::array()}})});

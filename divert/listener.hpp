@@ -1,0 +1,114 @@
+// A program's end of diverted packets: bind to a port, take batches, say verdicts.
+//
+//   masqgate::divert::client::Listener listener{2222, {.name = "demo"}};
+//   for (;;)
+//     for (auto& packet : listener.receive())
+//       if (is_fine(packet.bytes())) packet.accept(); else packet.drop();
+//
+// Verdicts leave together, before the next batch is waited for. A packet without a verdict gets the
+// default one then. Nothing is allocated for a packet. Not for several threads at once; fd() is for
+// poll(2) or Asio.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "divert/format.hpp"
+
+namespace masqgate::divert::client {
+
+// masqgate closed the connection, and said why.
+struct Refused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Options {
+  std::string name{};
+  std::string socket = "/run/masqgate/divert.sock";
+  std::int16_t priority = 0;
+  std::uint16_t weight = 1;
+  std::uint32_t credit = 0;
+  std::uint32_t snapshot = 0;
+  std::uint32_t options = 0;  // format::wants(…)
+  std::uint32_t permissions = format::kMayListen;
+  std::uint16_t flags = format::kBindSegments;
+  bool drop_unanswered = false;
+};
+
+class Listener;
+
+class Packet {
+ public:
+  const format::PacketHeader& header() const { return header_; }
+  std::span<const std::byte> bytes() const { return bytes_; }      // the IP packet
+  std::span<const std::byte> payload() const;                      // of the transport protocol
+  std::span<const std::byte> options() const { return options_; }  // as the format says
+  bool is_copy() const { return (header_.flags & format::kTee) != 0; }
+  bool answered() const { return answered_; }
+
+  void accept() { say(format::Action::accept); }
+  void accept_marked(std::uint32_t mark, std::uint32_t mask = 0xffffffff);
+  void accept_and_offload(std::uint32_t packets = 0);  // no more of this flow; 0: for its life
+  void replace(std::span<const std::byte> packet);     // lengths and checksums are put right
+  void drop() { say(format::Action::drop); }
+  void drop_and_block(std::uint32_t packets = 0);  // the whole flow
+  void reject(std::uint16_t how = format::kRejectPort);
+  void repeat(std::uint32_t rule = 0);
+  void say(format::VerdictHeader verdict, std::span<const std::byte> data = {});
+
+ private:
+  friend class Listener;
+  void say(format::Action action);
+  Listener* listener_ = nullptr;
+  format::PacketHeader header_;
+  std::span<const std::byte> bytes_, options_;
+  bool answered_ = false;
+};
+
+class Listener {
+ public:
+  // Throws Refused, or std::system_error where there is no masqgate.
+  explicit Listener(std::uint16_t port, const Options& options = {});
+  ~Listener();
+  Listener(const Listener&) = delete;
+
+  int fd() const { return fd_; }
+  const format::BoundHeader& bound() const { return bound_; }
+  // Sends the verdicts of the batch before, waits, and returns the next one; empty when masqgate has
+  // gone. Valid until the next call.
+  std::span<Packet> receive();
+  // Does not wait; empty if there is nothing now.
+  std::span<Packet> poll();
+  void flush();
+  // One verdict for all packets up to this one.
+  void accept_all();
+
+  // Notices that have come; the caller clears them.
+  std::vector<format::NoticeHeader> notices;
+
+  // A packet out of nothing; needs the permission.
+  void inject(const format::InjectHeader& how, std::span<const std::byte> packet);
+
+ private:
+  friend class Packet;
+  bool read(int flags);
+  void settle();
+  void add(std::span<const std::byte> header, std::span<const std::byte> data);
+  void send_frame(format::Kind kind);
+
+  int fd_ = -1;
+  bool gone_ = false;
+  bool drop_unanswered_;
+  format::BoundHeader bound_;
+  std::unique_ptr<std::byte[]> in_, out_;
+  std::size_t used_ = sizeof(format::FrameHeader);
+  std::uint16_t records_ = 0;
+  std::vector<Packet> packets_;
+};
+
+}  // namespace masqgate::divert::client

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""Issue 6: packets diverted to real programs, which answer, sleep, die, lie, and come back."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import lab as l
+import router as r
+import servers
+from story import check, check_equal, main, story
+
+CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"
+sys.path.insert(0, str(CLIENTS))
+import masqgate_divert as divert  # pylint: disable=wrong-import-position
+
+PORT = 2222
+LISTENER = """
+import sys
+import masqgate_divert as divert
+with divert.open(%d, retry=10) as d:
+    print("ready", flush=True)
+    for batch in d.batches():
+        batch.accept()
+""" % PORT
+
+
+def start(lab, action, access=(), **match):
+    config = r.configuration()
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": {"divert": action}})
+    config["divert"] = {"access": list(access)}
+    lab.masqgate.start(config)
+
+
+def program(text=LISTENER, **how):
+    """A listener in a process of its own; ready when it has said so."""
+    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(CLIENTS)}, **how)
+    check_equal(process.stdout.readline(), "ready\n", "what the listener says")
+    return process
+
+
+def stop(process):
+    process.kill()
+    process.wait()
+
+
+def state(lab):
+    return lab.masqgate.rest.get("/v1/divert")
+
+
+class Accepting(threading.Thread):
+    """A listener in this process that does `what` with each packet."""
+
+    def __init__(self, what, **options):
+        super().__init__(daemon=True)
+        self.what, self.seen = what, []
+        self.listener = divert.open(PORT, retry=10, **options)
+        self.start()
+
+    def run(self):
+        try:
+            for packet in self.listener:
+                self.seen.append(packet)
+                self.what(packet)
+        except (OSError, divert.Refused):
+            pass  # closed
+
+    def close(self):
+        self.listener.socket.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self.listener.close()
+
+
+NUMBERS = """
+import socket, struct, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+count, pause = int(sys.argv[3]), float(sys.argv[4])
+for i in range(count):
+    s.sendto(struct.pack("!I", i), (sys.argv[1], int(sys.argv[2])))
+    if i % 8 == 7: time.sleep(pause)
+"""
+
+COLLECT = """
+import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+s.bind(("", int(sys.argv[1])))
+print("ready", flush=True)
+got = []
+while len(got) < int(sys.argv[2]):
+    s.settimeout(5)
+    try: got.append(struct.unpack("!I", s.recv(64))[0])
+    except TimeoutError: break
+print(" ".join(map(str, got)), flush=True)
+"""
+
+
+def send_numbers(lab, count, during, pause=0.001):
+    """What arrives of so many numbered packets, while `during` happens."""
+    collector = lab.server.start(sys.executable, "-c", COLLECT, "9000", str(count))
+    collector.wait_for("ready")
+    sender = lab.alice.start(sys.executable, "-c", NUMBERS, l.SERVER, "9000", str(count), str(pause))
+    during()
+    sender.wait()
+    collector.wait()
+    return [int(n) for n in collector.output().split()[1:]]
+
+
+@story("D1: nobody listens: dropped as DENY, or passed where the rule says so; counted", needs_masqgate=True)
+def nobody(lab):
+    start(lab, PORT, protocol="icmp")
+    ping = ("ping", "-c", "1", "-W", "1", l.SERVER)
+    check(lab.alice.run(*ping, check=False).returncode != 0, "a packet passed although nobody listens")
+    check(lab.masqgate.rest.get("/v1/drops")["drops"]["divert_nobody"] >= 1, "no drop was counted")
+    config = lab.masqgate.rest.get("/v1/config")
+    config["firewall"]["forward"]["rules"][0]["action"] = {"divert": {"port": PORT, "nobody": "pass"}}
+    lab.masqgate.rest.put("/v1/config", config)
+    lab.alice.run(*ping)
+    check(state(lab)["ports"][0]["nobody_passed"] >= 1, "no pass was counted")
+
+
+@story("D2, D4: a program in Python sees both ways of a page and a ping, and its replacement arrives", needs_masqgate=True)
+def python_program(lab):
+    start(lab, PORT)
+    servers.Http(lab.server, page=b"a page" * 10000)
+    listener = Accepting(lambda p: p.accept(), options=["in_if", "out_if", "original"])
+    page = lab.alice.run("curl", "-sS", "--max-time", "10", f"http://{l.SERVER}/").stdout
+    check_equal(len(page), 60000, "bytes of the page")
+    check_equal({p.in_if for p in listener.seen}, {"lan", "wan"}, "where packets came in")
+    check(all(p.dport == 80 or p.sport == 80 for p in listener.seen if p.tcp), "ports are wrong")
+    listener.what = lambda p: p.replace(bytes(p.bytes).replace(b"\x00\x00\x00\x05", b"\x00\x00\x00\x63"))
+    check_equal(send_numbers(lab, 6, lambda: None), [0, 1, 2, 3, 4, 99], "what arrives")
+    row = state(lab)["listeners"][0]
+    check(row["modified"] >= 6 and row["accepted"] > 10 and row["p99_us"] > 0, f"counters: {row}")
+    listener.close()
+
+
+@story("R1: kill -9 of a listener under load, another within a second: no packet lost, none out of order",
+       needs_masqgate=True)
+def killed(lab):
+    start(lab, PORT, protocol="udp")
+    listeners = [program()]
+
+    def kill():
+        l.wait_until(lambda: state(lab)["listeners"][0]["delivered"] > 300, "packets to be delivered")
+        os.kill(listeners[0].pid, signal.SIGSTOP)  # so that it has packets in its hands
+        l.wait_until(lambda: state(lab)["ports"][0]["held"] > 50, "packets to wait")
+        stop(listeners[0])
+        listeners.append(program())
+
+    got = send_numbers(lab, 3000, kill)
+    check_equal(got, list(range(3000)), "what arrived")
+    port = state(lab)["ports"][0]
+    check(port["redelivered"] > 0 and port["deaths"] == 1, f"nothing was redelivered: {port}")
+    stop(listeners[1])
+
+
+@story("R2: a listener that is stopped stops nobody else; what waits for it is bounded", needs_masqgate=True)
+def stopped(lab):
+    start(lab, {"port": PORT, "deadline_ms": 1000}, protocol="udp")
+    servers.Http(lab.server, page=b"x" * 100000)
+    listener = program()
+    os.kill(listener.pid, signal.SIGSTOP)
+    got = send_numbers(lab, 6000, lambda: [
+        check_equal(len(lab.alice.run("curl", "-sS", "--max-time", "5", f"http://{l.SERVER}/").stdout), 100000, "page")
+        for _ in range(5)], pause=0)
+    check_equal(got, [], "what arrived")
+    drops = lab.masqgate.rest.get("/v1/drops")["drops"]
+    check_equal(drops["divert_full"] + drops["divert_late"], 6000, "drops by name")
+    check_equal(drops["no_frames"], 0, "packets without a frame")
+    os.kill(listener.pid, signal.SIGCONT)
+    check_equal(send_numbers(lab, 20, lambda: None), list(range(20)), "afterwards")
+    stop(listener)
+
+
+@story("D3: rubbish closes the connection with a reason; others go on", needs_masqgate=True)
+def rubbish(lab):
+    start(lab, PORT, protocol="icmp")
+    good = program()
+    bad = divert.open(PORT, priority=-1)
+    bad.socket.send(b"rubbish" * 9)
+    try:
+        while bad._receive():
+            pass
+        raise l.Failed("nothing was said")
+    except divert.Refused as refused:
+        check("DVT1" in str(refused), f"the reason: {refused}")
+    bad.close()
+    lab.alice.run("ping", "-c", "2", l.SERVER)
+    stop(good)
+
+
+@story("D3: who is not the superuser listens where the configuration lets him, and nowhere else", needs_masqgate=True)
+def permissions(lab):
+    start(lab, PORT, protocol="icmp")
+    try:
+        divert.open(PORT, permissions=["inject"]).close()
+    except divert.Refused as refused:
+        raise l.Failed(f"the superuser was refused: {refused}") from refused
+    for wrong in (dict(port=0), dict(port=PORT, weight=0)):
+        try:
+            divert.open(**wrong)
+            raise l.Failed(f"{wrong} was accepted")
+        except divert.Refused:
+            pass
+
+
+@story("D3: two programs share the flows; one leaves and the other has all", needs_masqgate=True)
+def group(lab):
+    start(lab, PORT, protocol="udp")
+    first, second = Accepting(lambda p: p.accept()), Accepting(lambda p: p.accept())
+
+    def flows():
+        for port in range(5000, 5040):
+            lab.alice.run(sys.executable, "-c", f"import socket; s = socket.socket(2, 2); s.bind(('', {port}));"
+                          f" [s.sendto(b'x', ('{l.SERVER}', 9)) for _ in range(3)]")
+    flows()
+    l.wait_until(lambda: len(first.seen) + len(second.seen) >= 120, "packets to come")
+    one, two = ({p.sport for p in x.seen} for x in (first, second))
+    check(one and two and not one & two, f"flows are split: {sorted(one & two)}")
+    second.close()
+    first.seen.clear()
+    flows()
+    l.wait_until(lambda: len(first.seen) >= 120, "all flows to come to one")
+    first.close()
+
+
+@story("D4: a program in C++ passes a page whole, TCP segments uncut", needs_masqgate=True)
+def cpp_program(lab):
+    if "ACCEPT_ALL" not in os.environ:
+        return  # told by hand, without the build's environment
+    start(lab, PORT)
+    servers.Http(lab.server, page=b"x" * 300000)
+    listener = lab.router.start(os.environ["ACCEPT_ALL"], str(PORT))
+    listener.wait_for("ready")
+    page = lab.alice.run("curl", "-sS", "--max-time", "20", f"http://{l.SERVER}/").stdout
+    check_equal(len(page), 300000, "bytes of the page")
+    row = state(lab)["listeners"][0]
+    check(row["name"] == "accept_all" and row["accepted"] > 10, f"the listener: {row}")
+
+
+@story("D4: a translator of thirty lines does what natd did", needs_masqgate=True)
+def natd(lab):
+    config = r.configuration()
+    config["nat"] = []
+    config["firewall"] = {"prerouting": {"rules": [{"id": "natd", "action": {"divert": 8668}}]}}
+    lab.masqgate.start(config)
+    web = servers.Http(lab.server, page=b"x" * 50000)
+    example = pathlib.Path(__file__).resolve().parents[2] / "examples" / "natd.py"
+    with subprocess.Popen([sys.executable, example, l.ROUTER_WAN, "192.168."],
+                          env={**os.environ, "PYTHONPATH": str(CLIENTS)}) as translator:
+        l.wait_until(lambda: state(lab)["listeners"], "the translator to listen")
+        page = lab.alice.run("curl", "-sS", "--max-time", "20", f"http://{l.SERVER}/").stdout
+        check_equal(len(page), 50000, "bytes of the page")
+        check_equal({peer[0] for peer in web.peers}, {l.ROUTER_WAN}, "whom the server saw")
+        translator.kill()
+
+
+@story("D3: a copy for a tee, and it holds nothing up", needs_masqgate=True)
+def tee(lab):
+    config = r.configuration()
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", "protocol": "icmp", "action": {"tee": PORT}})
+    lab.masqgate.start(config)
+    lab.alice.run("ping", "-c", "1", l.SERVER)
+    copies = Accepting(lambda p: None, tee=True)
+    lab.alice.run("ping", "-c", "2", l.SERVER)
+    l.wait_until(lambda: len(copies.seen) == 4, "copies of questions and answers")
+    check(all(p.is_copy for p in copies.seen), "not marked as copies")
+    copies.close()
+
+
+if __name__ == "__main__":
+    main()
