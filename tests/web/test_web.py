@@ -162,7 +162,7 @@ class Reading(WithDoor):
         for path in ("/v1", "/v1/"):
             self.assertIn("connections", self.curl(path).json()["names"])
         for path in ("/v1/net/ip_masq", "/v1/net/ip_masq/"):
-            self.assertEqual(self.curl(path).json(), {"names": ["autofw", "icmp", "mfw", "portfw", "tcp", "udp"]})
+            self.assertEqual(self.curl(path).json(), {"names": ["app", "autofw", "icmp", "mfw", "portfw", "tcp", "udp"]})
         self.check_problem(self.curl("/v1/net?x=1"), 400)
 
     def test_parameters_are_passed_and_unknown_ones_refused(self):
