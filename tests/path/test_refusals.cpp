@@ -208,8 +208,7 @@ TEST_CASE("a full device is a named drop, the connection goes on") {
 }
 
 TEST_CASE("no frames left: devices wait, fragments are dropped by name, nothing is lost") {
-  TestRouter router{
-      {.region = {}, .max_connections = 64, .frames = 1, .divert = {.packets = 0}}};
+  TestRouter router{{.region = {}, .max_connections = 64, .frames = 1, .divert = {.packets = 0}}};
   router.policy.ports[kWan].mtu = 600;
   router.apply();
   router.arrive(kLan, query().payload_size(1400));

@@ -168,6 +168,22 @@ TEST_CASE("U-13, C-11: when the class is used up a new host is refused, and nobo
   }
 }
 
+TEST_CASE("P-01: every port from 1024 on is given out before anybody is refused") {
+  Lab lab{65536};
+  Behaviour behaviour = kRfc;
+  behaviour.parity = false;
+  std::set<net::Port> seen;
+  for (std::uint32_t i = 0; i < 64512; ++i) {
+    Tuple tuple = flow("192.168.1.10", 4000);
+    tuple.source_address = host(i);
+    seen.insert(port_of(lab.open(tuple, behaviour)));
+  }
+  CHECK(seen.size() == 64512);
+  CHECK(*seen.begin() == 1024);
+  CHECK(lab.open(flow("192.168.1.10", 4000), behaviour) == nullptr);
+  CHECK(lab.refusal == DropReason::no_free_ports);
+}
+
 TEST_CASE("protocols without ports: one inside host per peer") {
   Lab lab;
   const auto gre = [](std::string_view source, std::string_view peer) {

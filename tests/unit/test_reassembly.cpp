@@ -68,7 +68,7 @@ PacketBuilder big(bool v6, std::size_t size) {
 
 }  // namespace
 
-TEST_CASE("F-03, F-07, F-08: pieces of a datagram: fresh, again, overlapping, too many") {
+TEST_CASE("F-03, F-04, F-07, F-08: pieces of a datagram: fresh, again, overlapping, too many") {
   struct Step {
     std::size_t offset, size;
     bool more;
