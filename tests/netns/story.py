@@ -50,9 +50,9 @@ class Witness:
         self.lab, self.captures = lab, []
         self.watch()
 
-    def watch(self):
+    def watch(self, only=""):
         """Watches the server's present NIC; again after it was replaced."""
-        self.captures.append(l.Capture(self.lab.server, "eth0", self.FILTER))
+        self.captures.append(l.Capture(self.lab.server, "eth0", f"{only} ({self.FILTER})"))
 
     def dismiss(self):
         """For a story that lets inside addresses out on purpose."""

@@ -119,6 +119,33 @@ def pool(lab):
         check(len(seen) == 1 and seen <= set(addresses), f"{host.name} has {seen}")
 
 
+@story("M4: one NIC with aliases is inside and outside at once, and each alias may be somebody's outside address",
+       needs_masqgate=True)
+def aliases(lab):
+    lab.witness.dismiss()
+    lab.witness.watch("ip and")  # everybody hears everybody's ARP here
+    lab.router.ip("link add br0 type bridge forward_delay 0", "link set br0 up", "link set lan0 master br0",
+                  "link set wan0 master br0")
+    lab.router.without_netfilter()
+    second = "203.0.113.3"
+    config = r.configuration()
+    config["ports"] = {"lan": {"bridge": "br0",
+                               "addresses": [f"{l.ROUTER_LAN}/24", f"{l.ROUTER_WAN}/24", f"{second}/24"]}}
+    config["routes"] = [{"to": "0.0.0.0/0", "via": l.SERVER}]
+    config["nat"] = [{"exclude": "lan", "source": l.LAN, "destination": l.LAN},
+                     {"snat": "lan", "source": l.BOB, "to": second}, {"masquerade": "lan", "source": l.LAN},
+                     {"dnat": "lan", "destination": second, "protocol": "tcp", "destination_port": 80,
+                      "to": l.BOB, "to_port": 8080}]
+    config["firewall"] = {}
+    lab.masqgate.start(config)
+    echo = servers.UdpEcho(lab.server)
+    for host, outside in ((lab.alice, l.ROUTER_WAN), (lab.bob, second)):
+        check(servers.echoed(servers.udp_socket(host), (l.INTERNET, 7)), f"no answer for {host.name}")
+        check_equal(echo.peers[-1][0], outside, f"{host.name} outside")
+    servers.Http(lab.bob, port=8080)
+    check_equal(lab.server.run("curl", "--silent", "--fail", f"http://{second}/").stdout != "", True, "a page")
+
+
 @story("redirect: web traffic that passes by is answered by the router itself", needs_masqgate=True)
 def redirect(lab):
     lab.masqgate.start(configuration(
