@@ -17,6 +17,14 @@ PROFILES = {
     "classic-2.2": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", False),
     "symmetric": ("Address and Port Dependent Mapping", "Address and Port Dependent Filtering", True),
 }
+# What an older program of other people (RFC 3489) says about the same.
+OLDER = {
+    "rfc": "Independent Mapping, Address Dependent Filter, preserves ports, will hairpin",
+    "open": "Independent Mapping, Independent Filter, preserves ports, will hairpin",
+    "linux": "Independent Mapping, Port Dependent Filter, preserves ports, no hairpin",
+    "classic-2.2": "Dependent Mapping, random port, no hairpin",
+    "symmetric": "Dependent Mapping, random port, will hairpin",
+}
 NOISE = 10_000  # flows of other hosts, each from a port of its own
 SINKS = range(9, 13)  # classic-2.2 has 4096 ports towards each
 
@@ -91,6 +99,17 @@ def collide(lab):
     for flow in flows:
         check(servers.echoed(flow, (l.INTERNET, 7)), "no answer")
     return flows, (low, high)
+
+
+@story("M3, M6: a second, older STUN client names every profile as the first one does", needs_masqgate=True)
+def second_opinion(lab):
+    for profile, expected in OLDER.items():
+        lab.masqgate.start(configuration(profile))
+        server = start_stun(lab)
+        said = lab.alice.run("stun", l.SERVER, check=False).stdout  # its status is what it found
+        check(f"Primary: {expected}" in said, f"{profile}: no '{expected}' in:\n{said}")
+        server.stop()
+        lab.masqgate.stop()
 
 
 def declare_discovery(profile):
