@@ -47,6 +47,10 @@ constexpr std::uint16_t kOfMapping =
     Connection::kMapped | Connection::kMappedByAddress | Connection::kMappedByConnection |
     Connection::kFilterByAddress | Connection::kFilterNobody | Connection::kShared;
 
+bool lets_everybody_in(const Connection& c) {
+  return c.original.protocol == net::Protocol::udp && c.has(Connection::kFilterNobody);
+}
+
 }  // namespace
 
 net::Endpoint outside_of(const Connection& c) {
@@ -66,6 +70,7 @@ Mappings::Mappings(conntrack::Table& table, Random random)
       inside_{table.capacity()},
       peers_{table.capacity()},
       used_ports_{table.key()},
+      resting_{std::make_unique<RestingPorts>(table.key())},
       links_{std::make_unique_for_overwrite<Links[]>(table.capacity())} {
   for (std::uint32_t i = 0; table.region().adopted() && i < table.capacity(); ++i)
     if (table.at(i).has(Connection::kConfirmed)) hold(table.at(i));
@@ -131,6 +136,8 @@ bool Mappings::fits(Connection& c, net::Endpoint outside, const Outside& given) 
            !(may_rejoin && inside_of(other) == inside);
   };
   if (is_held(c.original.protocol, outside, objects)) return false;
+  if (ports_rest_ && lets_everybody_in(c) && resting_->is_resting(outside, inside.address))
+    return false;
   return !is_promised(c.original.protocol, outside, given) && take(c, outside);
 }
 
@@ -198,7 +205,19 @@ std::optional<DropReason> Mappings::choose(Connection& c, const Outside& outside
   if (const auto endpoint = mapped(c, outside))
     if (take(c, *endpoint)) return std::nullopt;
   if (!outside.may_take_port) return DropReason::host_ports;
-  return choose_port(c, pick_address(c, outside, behaviour), outside, behaviour);
+  return choose_rested(c, pick_address(c, outside, behaviour), outside, behaviour);
+}
+
+// A port that has rested, or any if there is no other.
+std::optional<DropReason> Mappings::choose_rested(Connection& c, net::IpAddress address,
+                                                  const Outside& outside,
+                                                  const Behaviour& behaviour) {
+  const auto refusal = choose_port(c, address, outside, behaviour);
+  if (!refusal || resting_->empty()) return refusal;
+  ports_rest_ = false;
+  const auto second = choose_port(c, address, outside, behaviour);
+  ports_rest_ = true;
+  return second;
 }
 
 std::optional<DropReason> Mappings::choose_port(Connection& c, net::IpAddress address,
@@ -409,8 +428,9 @@ bool Mappings::release(const Connection& c) {
 // Shared endpoints may have another ring.
 void Mappings::end_ring(const Connection& c) {
   const auto anybody = [](const Connection&) { return true; };
-  if (!is_held(c.original.protocol, outside_of(c), anybody))
-    used_ports_.note(c.original.protocol, outside_of(c), false);
+  if (is_held(c.original.protocol, outside_of(c), anybody)) return;
+  used_ports_.note(c.original.protocol, outside_of(c), false);
+  if (lets_everybody_in(c)) resting_->put(outside_of(c), inside_of(c).address);
 }
 
 }  // namespace masqgate::nat

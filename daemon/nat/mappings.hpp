@@ -19,6 +19,7 @@
 #include "daemon/base/random.hpp"
 #include "daemon/conntrack/table.hpp"
 #include "daemon/nat/portfw.hpp"
+#include "daemon/nat/resting_ports.hpp"
 #include "daemon/nat/rules.hpp"
 #include "daemon/nat/used_ports.hpp"
 
@@ -65,6 +66,9 @@ class Mappings {
   // lets this peer in (an insider always: filters are against the outside), the inside endpoint
   // becomes connection.reply's source.
   bool admit(conntrack::Connection& connection, bool from_inside) const;
+
+  // What rests does so from here on (C-10). To be told often: this is the clock of the rests.
+  void tell_time(Time now) { resting_->tell_time(now); }
 
   // The connection entered the table, or left it. True if a mapping began or ended with it.
   bool hold(const conntrack::Connection& connection);
@@ -121,6 +125,8 @@ class Mappings {
                               const Behaviour& behaviour);
   std::optional<DropReason> choose_port(Connection& connection, net::IpAddress address,
                                         const Outside& outside, const Behaviour& behaviour);
+  std::optional<DropReason> choose_rested(Connection& connection, net::IpAddress address,
+                                          const Outside& outside, const Behaviour& behaviour);
   std::optional<DropReason> choose_random(Connection& connection, net::IpAddress address,
                                           net::PortRange range, const Outside& outside,
                                           bool parity);
@@ -137,8 +143,10 @@ class Mappings {
   HashIndex inside_;   // the same by inside endpoint, and the peer's address where that counts
   HashIndex peers_;    // where mappings filter by address: the ring's others, by endpoint and peer
   UsedPorts used_ports_;
+  std::unique_ptr<RestingPorts> resting_;
   std::unique_ptr<Links[]> links_;
   const Reserved* reserved_ = nullptr;
+  bool ports_rest_ = true;  // false while nothing else is left
   net::Port classic_next_ = kClassicFirst;
   std::array<std::size_t, 3> classic_used_{};  // udp, tcp, icmp, as the file's header counts them
 };

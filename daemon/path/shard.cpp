@@ -176,6 +176,7 @@ Verdict Shard::send(PortIndex port, Side side, Frame& frame) {
 void Shard::tick(Time now) {
   now_ = now;
   connections_.expire(now, kExpireBudget);
+  mappings_.tell_time(now);
   lost_addresses_.sweep(*policy_, kExpireBudget);
   helpers_.expire(now);
   neighbours_.expire(now);

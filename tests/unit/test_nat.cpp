@@ -35,7 +35,7 @@ struct Lab final : conntrack::Observer {
     REQUIRE(c != nullptr);
     c->flags = static_cast<std::uint16_t>(c->flags | flags);
     const AddressRange own{outside, outside};
-    refusal = mappings.choose(*c, {{&own, 1}}, behaviour);
+    refusal = mappings.choose(*c, {{&own, 1}, ports}, behaviour);
     if (!refusal && !table.confirm(*c, kStart, seconds{100})) refusal = DropReason::tuple_clash;
     if (refusal) {
       table.discard(*c);
@@ -46,6 +46,7 @@ struct Lab final : conntrack::Observer {
   }
 
   net::IpAddress outside = address("203.0.113.7");
+  net::PortRange ports{0, 0};
   Table table;
   Mappings mappings;
   std::optional<DropReason> refusal;
@@ -182,6 +183,40 @@ TEST_CASE("P-01: every port from 1024 on is given out before anybody is refused"
   CHECK(*seen.begin() == 1024);
   CHECK(lab.open(flow("192.168.1.10", 4000), behaviour) == nullptr);
   CHECK(lab.refusal == DropReason::no_free_ports);
+}
+
+TEST_CASE("C-10: a port that let everybody in rests two minutes before another host gets it") {
+  Lab lab;
+  lab.mappings.tell_time(kStart);
+  const auto end = [&](Connection* c) { lab.table.remove(*c); };
+  end(lab.open(flow("192.168.1.10", 4000), kOpen));
+  Connection* other = lab.open(flow("192.168.1.11", 4000), kOpen);
+  CHECK(port_of(other) != 4000);
+  end(other);
+  Connection* same = lab.open(flow("192.168.1.10", 4000), kOpen);
+  CHECK(port_of(same) == 4000);
+  end(same);
+  lab.mappings.tell_time(kStart + seconds{119});
+  CHECK(port_of(lab.open(flow("192.168.1.12", 4000), kOpen)) != 4000);
+  lab.mappings.tell_time(kStart + seconds{120});
+  CHECK(port_of(lab.open(flow("192.168.1.13", 4000), kOpen)) == 4000);
+}
+
+TEST_CASE("C-10: who filters by address need not rest; when nothing else is left nobody rests") {
+  Lab lab;
+  lab.table.remove(*lab.open(flow("192.168.1.10", 4000), kRfc));
+  CHECK(port_of(lab.open(flow("192.168.1.11", 4000), kRfc)) == 4000);
+  lab.ports = {5000, 5000};
+  lab.table.remove(*lab.open(flow("192.168.1.10", 4000), kOpen));
+  CHECK(port_of(lab.open(flow("192.168.1.12", 4000), kOpen)) == 5000);
+}
+
+TEST_CASE("C-10: of more than 4096 resting ports the first serve again") {
+  Lab lab{8192};
+  for (std::uint32_t i = 0; i <= RestingPorts::kMost; ++i)
+    lab.table.remove(*lab.open(flow("192.168.1.10", static_cast<net::Port>(4000 + i)), kOpen));
+  CHECK(port_of(lab.open(flow("192.168.1.11", 4000), kOpen)) == 4000);
+  CHECK(port_of(lab.open(flow("192.168.1.11", 4001), kOpen)) != 4001);
 }
 
 TEST_CASE("protocols without ports: one inside host per peer") {
