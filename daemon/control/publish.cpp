@@ -10,6 +10,7 @@
 #include "daemon/control/publish_helpers.hpp"
 #include "daemon/control/publish_nat.hpp"
 #include "daemon/control/publish_sysctl.hpp"
+#include "daemon/control/table_page.hpp"
 #include "daemon/control/virtual_files.hpp"
 
 namespace masqgate::control {
@@ -63,25 +64,9 @@ Node table_file(Router& router, std::string summary, Format format) {
           }};
 }
 
-// A page ends at a record, so that connections that come and go meanwhile shift nothing.
 asio::awaitable<Json> connections_page(Router& router, Query query) {
-  const ConnectionFilter filter = ConnectionFilter::parse(query);
-  const std::size_t limit = page_size(query);
-  std::uint32_t from = cursor_of(query);
-  Json rows = Json::array();
-  bool last = false;
-  while (!last && rows.size() < limit) {
-    const std::size_t most = limit - rows.size();
-    const auto question = [from, most](path::Shard& s) { return copy_slice(s, from, most); };
-    const Slice slice = co_await router.shard().ask(question);
-    for (const Slice::Entry& entry : slice.entries)
-      if (filter.matches(entry.connection)) rows.push_back(connection_document(entry, slice.now));
-    from = slice.next;
-    last = slice.last;
-  }
-  Json page{{"connections", std::move(rows)}, {"next", nullptr}};
-  if (!last) page["next"] = id_text(from);
-  co_return page;
+  return table_page<ConnectionFilter>(router.shard(), std::move(query), "connections", copy_slice,
+                                      connection_document);
 }
 
 asio::awaitable<void> remove_connection(Router& router, std::string name) {

@@ -1,31 +1,16 @@
 #include "daemon/control/publish_nat.hpp"
 
 #include "daemon/control/nat_documents.hpp"
+#include "daemon/control/table_page.hpp"
 
 namespace masqgate::control {
 namespace {
 
 using state::Query;
 
-// As with connections, a page ends at a record.
 asio::awaitable<Json> mappings_page(Router& router, Query query) {
-  const MappingFilter filter = MappingFilter::parse(query);
-  const std::size_t limit = page_size(query);
-  std::uint32_t from = cursor_of(query);
-  Json rows = Json::array();
-  bool last = false;
-  while (!last && rows.size() < limit) {
-    const std::size_t most = limit - rows.size();
-    const auto question = [from, most](path::Shard& s) { return copy_mappings(s, from, most); };
-    const MappingSlice slice = co_await router.shard().ask(question);
-    for (const MappingSlice::Entry& entry : slice.entries)
-      if (filter.matches(entry.connection)) rows.push_back(mapping_document(entry, slice.now));
-    from = slice.next;
-    last = slice.last;
-  }
-  Json page{{"mappings", std::move(rows)}, {"next", nullptr}};
-  if (!last) page["next"] = id_text(from);
-  co_return page;
+  return table_page<MappingFilter>(router.shard(), std::move(query), "mappings", copy_mappings,
+                                   mapping_document);
 }
 
 asio::awaitable<void> remove(Router& router, std::string name) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daemon/wire/checksum.hpp"
+#include "daemon/wire/checksum_field.hpp"
 #include "daemon/wire/icmp.hpp"
 #include "daemon/wire/ipv4.hpp"
 #include "daemon/wire/ipv6.hpp"
@@ -34,17 +35,6 @@ bool fix_network(MutableBytes ip) {
   return true;
 }
 
-std::size_t checksum_offset(net::Protocol protocol) {
-  switch (protocol) {
-    case net::Protocol::tcp:
-      return wire::Tcp::kChecksumOffset;
-    case net::Protocol::udp:
-      return wire::Udp::kChecksumOffset;
-    default:
-      return wire::Icmp::kChecksumOffset;
-  }
-}
-
 // What the device would be told of a packet that still stands for many.
 bool stands_for_many(const Packet& packet, const wire::VnetHeader& before) {
   if (before.gso() == wire::VnetHeader::Gso::none || packet.is_fragment) return false;
@@ -60,7 +50,7 @@ void fix_transport(Packet& packet, const wire::VnetHeader& before) {
   const Tuple& tuple = packet.tuple;
   if (packet.is_fragment || !(tuple.has_ports() || tuple.is_icmp())) return;
   const MutableBytes transport = packet.transport();
-  const std::size_t at = checksum_offset(tuple.protocol);
+  const std::size_t at = wire::checksum_offset(tuple.protocol);
   if (at + 2 > transport.size()) return;
   const bool udp = tuple.protocol == net::Protocol::udp;
   if (udp && packet.is_v4() && wire::load16(transport, at) == 0) return;

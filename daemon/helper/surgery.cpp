@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/wire/checksum.hpp"
+#include "daemon/wire/checksum_field.hpp"
 #include "daemon/wire/ipv4.hpp"
 #include "daemon/wire/ipv6.hpp"
 #include "daemon/wire/udp.hpp"
@@ -16,8 +17,7 @@ using wire::VnetHeader;
 constexpr std::size_t kLeastSegment = 536;
 
 std::size_t checksum_offset(const Packet& packet) {
-  return packet.tuple.protocol == net::Protocol::tcp ? wire::Tcp::kChecksumOffset
-                                                     : wire::Udp::kChecksumOffset;
+  return wire::checksum_offset(packet.tuple.protocol);
 }
 
 std::size_t header_length(const Packet& packet) {

@@ -1,6 +1,7 @@
 #include "daemon/nat/translate.hpp"
 
 #include "daemon/wire/checksum.hpp"
+#include "daemon/wire/checksum_field.hpp"
 #include "daemon/wire/icmp.hpp"
 #include "daemon/wire/ipv4.hpp"
 #include "daemon/wire/ipv6.hpp"
@@ -29,17 +30,6 @@ void write_ports(MutableBytes transport, const Tuple& to) {
   } else if (to.is_icmp()) {
     wire::store16(transport, wire::Icmp::kIdentifierOffset,
                   to.is_icmp_reply != 0 ? to.destination_port : to.source_port);
-  }
-}
-
-std::size_t checksum_offset(net::Protocol protocol) {
-  switch (protocol) {
-    case net::Protocol::tcp:
-      return wire::Tcp::kChecksumOffset;
-    case net::Protocol::udp:
-      return wire::Udp::kChecksumOffset;
-    default:
-      return wire::Icmp::kChecksumOffset;
   }
 }
 
@@ -75,7 +65,7 @@ void rewrite(Packet& packet, const Tuple& to, Delta delta) {
   if (!covered || packet.fragment_offset != 0) return;
   const MutableBytes transport = packet.transport();
   if (has_query_identifier(from) || to.has_ports()) write_ports(transport, to);
-  const std::size_t at = checksum_offset(to.protocol);
+  const std::size_t at = wire::checksum_offset(to.protocol);
   if (packet.frame.offload.needs_checksum())
     wire::store16(transport, at, wire::add(wire::load16(transport, at), delta.address));
   else
@@ -90,7 +80,7 @@ void rewrite_quote(Packet& packet, const Tuple& to) {
   write_ports(transport, to);
   // The quoted checksum is kept in step where it was quoted at all; receivers that look at it are
   // rare.
-  const std::size_t at = checksum_offset(to.protocol);
+  const std::size_t at = wire::checksum_offset(to.protocol);
   if ((to.has_ports() || to.is_icmp()) && at + 2 <= transport.size())
     adjust_field(transport, at, to.protocol == net::Protocol::udp,
                  delta_between(from, to).transport);

@@ -107,6 +107,18 @@ def echoed(sock, address, data=b"anybody there?", tries=5):
     return False
 
 
+def hears_port_unreachable(host, address, family=socket.AF_INET):
+    """Whether a socket that asks where nobody listens is told so by ICMP."""
+    sock = udp_socket(host, family)
+    sock.connect((address, 9))
+    sock.send(b"nobody listens")
+    try:
+        sock.recv(100)
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def connect(host, address, source=None, timeout=10.0):
     """A TCP connection from the host."""
     with host.inside():

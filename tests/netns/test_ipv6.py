@@ -43,15 +43,7 @@ def errors(lab):
         output = lab.alice.run("traceroute", "-6", "-n", "-q", "1", "-w", "3", *way, l.INTERNET_6).stdout
         hops = re.findall(r"^ *\d+ +(\S+)", output, re.M)
         check_equal(hops, [l.ROUTER_LAN_6, l.INTERNET_6], f"hops {way}")
-    sock = servers.udp_socket(lab.alice, socket.AF_INET6)
-    sock.connect((l.INTERNET_6, 9))
-    sock.send(b"nobody listens")
-    try:
-        sock.recv(100)
-        refused = False
-    except ConnectionRefusedError:
-        refused = True
-    check(refused, "no 'port unreachable' arrived")
+    check(servers.hears_port_unreachable(lab.alice, l.INTERNET_6, socket.AF_INET6), "no 'port unreachable' arrived")
 
 
 @story("M9: the router itself speaks IPv6 on its ports")
