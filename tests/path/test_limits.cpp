@@ -208,7 +208,8 @@ TEST_CASE("K-20: of half open connections to one forward the oldest make way, ot
   router.policy.nat.destination = {web};
   router.apply();
 
-  router.arrive(kWan, syn_to_web(1, 443));
+  // A destination shares the flood's ring by chance, once in 256 times: of four nearly never three.
+  for (net::Port port = 443; port < 447; ++port) router.arrive(kWan, syn_to_web(1, port));
   router.left(kLan);
   const auto handshake = [&](unsigned stranger) {
     router.arrive(kWan, syn_to_web(stranger).seq(1));
@@ -222,10 +223,13 @@ TEST_CASE("K-20: of half open connections to one forward the oldest make way, ot
   const auto real = handshake(9999);
   for (unsigned i = 0; i < 1000; ++i) router.arrive(kWan, syn_to_web(i));
   router.left(kLan);
-  CHECK(router.shard.half_open().pushed_out() == 980);
-  CHECK(router.shard.connections().size() == 22);  // 20, the other port's, and the real one
+  std::size_t others = 0;
+  for (net::Port port = 443; port < 447; ++port)
+    others += router.connection(syn_to_web(1, port).tuple()) != nullptr ? 1 : 0;
+  CHECK(others >= 2);
+  CHECK(router.shard.half_open().pushed_out() == 980 + (4 - others));
+  CHECK(router.shard.connections().size() == 20 + others + 1);  // and the real one
   CHECK(router.connection(real.tuple()) != nullptr);
-  CHECK(router.connection(syn_to_web(1, 443).tuple()) != nullptr);
   const auto late = handshake(8888);  // gets through while the flood lasts
   CHECK(router.connection(late.tuple())->tcp_state == conntrack::TcpState::established);
 
