@@ -19,6 +19,7 @@
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish.hpp"
 #include "daemon/control/router.hpp"
+#include "daemon/control/rule_log.hpp"
 #include "daemon/control/service_notify.hpp"
 #include "daemon/proc/mount.hpp"
 #include "web/server.hpp"
@@ -51,6 +52,7 @@ class Daemon {
     wait_for_signals();
     keep_alive();
     asio::co_spawn(context_, control::log_incidents(router_), asio::detached);
+    asio::co_spawn(context_, control::log_rules(router_), asio::detached);
   }
 
   int run() {

@@ -1,14 +1,8 @@
 #include "masqctl/ipmasqadm.hpp"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <array>
 #include <cinttypes>
 #include <cstdio>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <sstream>
@@ -16,6 +10,7 @@
 
 #include "daemon/control/ipmasqadm.hpp"
 #include "masqctl/http_client.hpp"
+#include "masqctl/system_names.hpp"
 #include "masqctl/tables.hpp"
 
 namespace masqgate::ctl {
@@ -27,47 +22,29 @@ using nat::ForwardModule;
 
 constexpr int kFailed = 255;  // the historic tool returned what setsockopt() did: -1
 
-// The machine's own files and servers of names.
-class SystemNames final : public control::Names {
+// Services are TCP's, or else UDP's.
+class ForwardNames final : public control::Names {
  public:
   std::optional<net::IpAddress> address(std::string_view name) const override {
-    addrinfo hints{};
-    hints.ai_family = AF_INET;
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (getaddrinfo(std::string{name}.c_str(), nullptr, &hints, &found) != 0) return std::nullopt;
-    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> list{found, &freeaddrinfo};
-    std::array<char, INET_ADDRSTRLEN> text{};
-    if (getnameinfo(list->ai_addr, list->ai_addrlen, text.data(), text.size(), nullptr, 0,
-                    NI_NUMERICHOST) != 0)
-      return std::nullopt;
-    return net::IpAddress::parse(text.data());
+    return SystemNames{}.address(name);
   }
   std::optional<net::Port> service(std::string_view name) const override {
-    for (const char* protocol : {"tcp", "udp"})
-      if (const servent* found = getservbyname(std::string{name}.c_str(), protocol))
-        return ntohs(static_cast<std::uint16_t>(found->s_port));
-    return std::nullopt;
+    const auto found = SystemNames{}.service(name, net::Protocol::tcp);
+    return found ? found : SystemNames{}.service(name, net::Protocol::udp);
   }
 };
 
 std::string host_name(std::uint32_t number, bool numeric) {
   const net::IpAddress address = net::IpAddress::v4(number);
-  if (numeric) return address.text();
-  sockaddr_in socket_address{};
-  socket_address.sin_family = AF_INET;
-  socket_address.sin_addr.s_addr = htonl(number);
-  const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&socket_address));
-  std::array<char, NI_MAXHOST> name{};
-  const bool found = getnameinfo(generic, sizeof socket_address, name.data(), name.size(), nullptr,
-                                 0, NI_NAMEREQD) == 0;
-  return found ? printable(name.data()) : address.text();
+  const std::string name = numeric ? std::string{} : SystemNames{}.host(address);
+  return name.empty() ? address.text() : name;
 }
 
 std::string service_name(unsigned port, bool numeric) {
-  const servent* found =
-      numeric ? nullptr : getservbyport(htons(static_cast<std::uint16_t>(port)), "tcp");
-  return found == nullptr ? std::to_string(port) : printable(found->s_name);
+  const std::string name =
+      numeric ? std::string{}
+              : SystemNames{}.service(static_cast<net::Port>(port), net::Protocol::tcp);
+  return name.empty() ? std::to_string(port) : name;
 }
 
 template <typename... Values>
@@ -179,7 +156,8 @@ int ipmasqadm(const std::string& socket, const std::vector<std::string>& words, 
         << "; there are portfw, autofw and mfw\n";
     return 1;
   }
-  const auto result = control::parse_ipmasqadm(*module, std::span{words}.subspan(1), SystemNames{});
+  const auto result =
+      control::parse_ipmasqadm(*module, std::span{words}.subspan(1), ForwardNames{});
   if (const auto* end = std::get_if<IpmasqadmEnd>(&result)) {
     out << end->output;
     err << printable(end->error);

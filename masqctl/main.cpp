@@ -11,6 +11,7 @@
 
 #include "masqctl/commands.hpp"
 #include "masqctl/ipmasqadm.hpp"
+#include "masqctl/old_tools.hpp"
 
 namespace {
 
@@ -25,7 +26,7 @@ struct Arguments {
   ConnectionFilter filter{};
   std::string id{}, path{}, file{};
   std::string reload_file = kConfiguration;
-  std::vector<std::string> historic{};  // words of ipmasqadm
+  std::vector<std::string> historic{};  // words of an old tool
 };
 
 using Action = std::function<void(const Context&)>;
@@ -132,12 +133,23 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
       [&] { action = [&](const Context& context) { get(context, given.path); }; });
 }
 
-// Where the words of ipmasqadm begin, which the historic rules read: nothing of this program's own
-// is looked for in them. argc if it is another command.
-int ipmasqadm_words(int argc, char** argv) {
+// The tools of the kernels' times, which read their words by their own rules.
+bool is_historic(std::string_view name) {
+  return name == "ipmasqadm" || is_old_tool(name);
+}
+
+int run_historic(std::string_view name, const std::string& socket,
+                 const std::vector<std::string>& words) {
+  if (name == "ipmasqadm") return ipmasqadm(socket, words, std::cout, std::cerr);
+  return old_tool(name, socket, words, {std::cin, std::cout, std::cerr});
+}
+
+// Where the words of a historic tool begin: nothing of this program's own is looked for in them.
+// argc if it is another command.
+int historic_words(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word == "ipmasqadm") return i + 1;
+    if (is_historic(word)) return i + 1;
     if (word == "--socket")
       ++i;
     else if (word != "--json" && !word.starts_with("--socket="))
@@ -146,27 +158,35 @@ int ipmasqadm_words(int argc, char** argv) {
   return argc;
 }
 
-void add_ipmasqadm(CLI::App& app, Arguments& given, int& status, Action& action) {
-  app.add_subcommand("ipmasqadm",
-                     "the historic command: portfw, autofw or mfw, and their arguments")
-      ->parse_complete_callback([&] {
-        action = [&](const Context& context) {
-          status = ipmasqadm(given.socket, given.historic, context.out, std::cerr);
-        };
-      });
+void add_historic(CLI::App& app, Arguments& given, int& status, Action& action) {
+  for (const auto& [name, summary] :
+       {std::pair{"ipmasqadm", "the historic command: portfw, autofw or mfw, and their arguments"},
+        std::pair{"ipchains", "the rules, as Linux 2.2's command changed and listed them"},
+        std::pair{"ipchains-save", "the same as lines"},
+        std::pair{"ipchains-restore", "such lines from the standard input become the rules"},
+        std::pair{"ipfwadm", "the rules, as Linux 2.0's command changed them"},
+        std::pair{"iptables", "the rules, as Linux 2.4's command changed and listed them"},
+        std::pair{"iptables-save", "the same as lines"},
+        std::pair{"iptables-restore", "such lines from the standard input become the rules"}})
+    app.add_subcommand(name, summary)->parse_complete_callback([&, name = std::string{name}] {
+      action = [&, name](const Context&) {
+        status = run_historic(name, given.socket, given.historic);
+      };
+    });
 }
 
-// How the historic command is called: by its name alone.
-int run_ipmasqadm(int argc, char** argv) {
+// How a historic command is called: by its name alone.
+int run_by_name(const std::string& name, int argc, char** argv) {
   const char* socket = std::getenv("MASQGATE_SOCKET");
-  const int status = ipmasqadm(socket == nullptr ? kSocket : socket, {argv + 1, argv + argc},
-                               std::cout, std::cerr);
+  const int status =
+      run_historic(name, socket == nullptr ? kSocket : socket, {argv + 1, argv + argc});
   std::cout.flush();
   return std::cout ? status : static_cast<int>(Exit::usage);
 }
 
 int run(int argc, char** argv) {
-  if (std::filesystem::path{argv[0]}.filename() == "ipmasqadm") return run_ipmasqadm(argc, argv);
+  const std::string name = std::filesystem::path{argv[0]}.filename();
+  if (is_historic(name)) return run_by_name(name, argc, argv);
   Arguments given;
   int status = static_cast<int>(Exit::done);
   Action action;
@@ -182,8 +202,8 @@ int run(int argc, char** argv) {
   add_connections(app, given, action);
   add_nat(app, given, action);
   add_config(app, given, action);
-  add_ipmasqadm(app, given, status, action);
-  const int words = ipmasqadm_words(argc, argv);
+  add_historic(app, given, status, action);
+  const int words = historic_words(argc, argv);
   given.historic.assign(argv + words, argv + argc);
   try {
     app.parse(words, argv);

@@ -249,9 +249,8 @@ Config read_document(const Value& document, const std::string& runtime) {
   if (const auto routes = document.find("routes"))
     config.routes = read_routes(*routes, config, names);
   if (const auto nat = document.find("nat")) config.nat = read_nat(*nat, config);
-  if (const auto firewall = document.find("firewall"))
-    config.firewall =
-        std::make_shared<const firewall::Ruleset>(firewall::from_json(*firewall, names));
+  config.own_nat = config.nat.size();
+  if (const auto firewall = document.find("firewall")) read_firewall(*firewall, config);
   if (const auto conntrack = document.find("conntrack"))
     config.conntrack = read_conntrack(*conntrack);
   const auto limits = document.find("limits");

@@ -113,11 +113,19 @@ struct ApiConfig {
   std::optional<net::Endpoint> tcp;  // loopback only
 };
 
+// "firewall" in the lines of an old language (daemon/language); "nat" has more rules by it.
+struct OldRules {
+  enum class Language : std::uint8_t { ipchains, iptables } language = Language::ipchains;
+  std::vector<std::string> lines;
+};
+
 struct Config {
   std::string runtime;  // folder
   std::vector<PortConfig> ports;
   std::vector<RouteConfig> routes;
-  std::vector<NatConfig> nat;
+  std::vector<NatConfig> nat;           // the document's own first
+  std::size_t own_nat = 0;              // so many; the others are of old_rules
+  std::optional<OldRules> old_rules{};  // what firewall was made from
   std::shared_ptr<const firewall::Ruleset> firewall = std::make_shared<firewall::Ruleset>();
   ConntrackConfig conntrack;
   path::Limits limits;

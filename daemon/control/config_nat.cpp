@@ -341,14 +341,14 @@ void compile_destination(const NatConfig& rule, nat::Rules& rules) {
 
 }  // namespace
 
-std::vector<NatConfig> read_nat(const Value& value, const Config& config) {
+std::vector<NatConfig> read_nat(const Value& value, const Config& config, bool may_be_covered) {
   const Names names = port_names(config);
   std::vector<NatConfig> rules;
   for (const Value& one : value.elements()) {
     NatConfig rule = read_rule(one, config, names);
     const auto wider =
         std::ranges::find_if(rules, [&](const NatConfig& other) { return covers(other, rule); });
-    if (wider != rules.end())
+    if (wider != rules.end() && !may_be_covered)
       one.refuse("is never reached, because the first rule that fits counts and rule " +
                  std::to_string(wider - rules.begin()) + " covers it; reorder or remove it");
     rules.push_back(std::move(rule));

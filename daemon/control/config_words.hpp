@@ -39,11 +39,18 @@ path::Limits read_limits(const json::Value& value, std::uint32_t max);
 state::Json write_limits(path::Limits limits);
 
 // The section "nat": config_nat.cpp. The ports of config are read already.
-std::vector<NatConfig> read_nat(const json::Value& value, const Config& config);
+// may_be_covered: rules that no packet reaches are no mistake.
+std::vector<NatConfig> read_nat(const json::Value& value, const Config& config,
+                                bool may_be_covered = false);
 // The parts of a profile, each by its word; and the presets by their names.
 state::Json write_behaviour(const nat::Behaviour& behaviour);
 std::vector<std::pair<std::string_view, nat::Behaviour>> presets();
 state::Json write_nat_rule(const NatConfig& rule, const Config& config);
+
+// The section "firewall": config_firewall.cpp. The ports and rules of translation of config are read
+// already; an old rule set adds to these.
+void read_firewall(const json::Value& value, Config& config);
+state::Json write_firewall(const Config& config);
 
 // The section "helpers": config_helpers.cpp.
 helper::Settings read_helpers(const json::Value& value);

@@ -61,8 +61,9 @@ Json to_json(const Config& config) {
   Json& routes = out["routes"] = Json::array();
   for (const RouteConfig& route : config.routes) routes.push_back(write_route(route, config));
   Json& nat = out["nat"] = Json::array();
-  for (const NatConfig& rule : config.nat) nat.push_back(write_nat_rule(rule, config));
-  out["firewall"] = firewall::to_json(*config.firewall, port_names(config));
+  for (std::size_t i = 0; i < config.own_nat; ++i)
+    nat.push_back(write_nat_rule(config.nat[i], config));
+  out["firewall"] = write_firewall(config);
   out["conntrack"] = write_conntrack(config.conntrack);
   out["limits"] = write_limits(config.limits);
   out["helpers"] = write_helpers(config.helpers);

@@ -78,7 +78,10 @@ struct SetConnMark {
 struct Log {
   static constexpr CellKind kCell = CellKind::bucket;
   static constexpr std::size_t kMostPrefix = 64;
+  // How a line looks: masqgate's own way, or as ipchains -l and iptables' LOG wrote them.
+  enum class Format : std::uint8_t { plain, ipchains, iptables };
   std::string prefix;
+  Format format = Format::plain;
   std::uint8_t level = 4;  // of syslog: warning
   Rate rate{10, Rate::Period::second, 20};
   CellIndex cell = 0;
@@ -124,9 +127,12 @@ struct NoTrack {
 
 // To a program, which decides; or a copy to whoever wants to see it. Then the next rule follows.
 struct Divert {
+  static constexpr HookSet kHooks{Hook::prerouting, Hook::input, Hook::forward, Hook::output,
+                                  Hook::postrouting};
   divert::Terms terms;
 };
 struct Tee {
+  static constexpr HookSet kHooks = Divert::kHooks;
   divert::Terms terms;
 };
 

@@ -134,12 +134,17 @@ constexpr std::array<std::pair<std::string_view, std::uint8_t>, 8> kLevels{{{"em
                                                                             {"info", 6},
                                                                             {"debug", 7}}};
 
+constexpr std::array<std::pair<std::string_view, Log::Format>, 3> kFormats{
+    {{"plain", Log::Format::plain},
+     {"ipchains", Log::Format::ipchains},
+     {"iptables", Log::Format::iptables}}};
+
 // Alone, or an object that says how.
 template <>
 struct Words<Log> {
   static constexpr std::string_view kName = "log";
   static Log read(const Value& value, Context) {
-    value.allow({"prefix", "level", "rate", "burst"});
+    value.allow({"prefix", "format", "level", "rate", "burst"});
     Log action;
     if (const auto prefix = value.find("prefix")) {
       action.prefix = prefix->text();
@@ -147,6 +152,7 @@ struct Words<Log> {
       if (action.prefix.size() > Log::kMostPrefix || !std::ranges::all_of(action.prefix, is_plain))
         prefix->refuse("must be at most 64 bytes without control characters");
     }
+    if (const auto format = value.find("format")) action.format = format->word(words(kFormats));
     if (const auto level = value.find("level")) action.level = level->word(words(kLevels));
     if (const auto rate = value.find("rate")) {
       const std::uint32_t burst = action.rate.burst;
@@ -158,6 +164,7 @@ struct Words<Log> {
   }
   static Json write(const Log& action, Context) {
     return {{"prefix", action.prefix},
+            {"format", json::word_of(words(kFormats), action.format)},
             {"level", json::word_of(words(kLevels), action.level)},
             {"rate", write_rate(action.rate)},
             {"burst", action.rate.burst}};

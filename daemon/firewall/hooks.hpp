@@ -10,9 +10,10 @@
 
 namespace masqgate::firewall {
 
-enum class Hook : std::uint8_t { prerouting, input, forward, output, postrouting };
-inline constexpr std::array<std::string_view, 5> kHookNames{"prerouting", "input", "forward",
-                                                            "output", "postrouting"};
+// leaving is asked last, when the source is translated: Linux 2.2's output chain (history 3.1).
+enum class Hook : std::uint8_t { prerouting, input, forward, output, postrouting, leaving };
+inline constexpr std::array<std::string_view, 6> kHookNames{"prerouting", "input",       "forward",
+                                                            "output",     "postrouting", "leaving"};
 
 constexpr std::size_t number(Hook hook) {
   return static_cast<std::size_t>(hook);

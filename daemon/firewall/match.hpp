@@ -53,7 +53,8 @@ static_assert(kMostPorts <= 64);
 // The port whose network a packet came from. What the router itself says came from none.
 struct IngressMatch {
   static constexpr bool per_packet = false;
-  static constexpr HookSet kHooks{Hook::prerouting, Hook::input, Hook::forward, Hook::postrouting};
+  static constexpr HookSet kHooks{Hook::prerouting, Hook::input, Hook::forward, Hook::postrouting,
+                                  Hook::leaving};
   PortSet ports;
   bool negated = false;
   bool matches(const Packet& p) const noexcept {
@@ -63,7 +64,7 @@ struct IngressMatch {
 
 struct EgressMatch {
   static constexpr bool per_packet = false;
-  static constexpr HookSet kHooks{Hook::forward, Hook::output, Hook::postrouting};
+  static constexpr HookSet kHooks{Hook::forward, Hook::output, Hook::postrouting, Hook::leaving};
   PortSet ports;
   bool negated = false;
   bool matches(const Packet& p) const noexcept { return ports.contains(p.egress) != negated; }
@@ -156,14 +157,31 @@ struct ConnMarkMatch {
   }
 };
 
+// Whether translation gave the packet its destination: it answers a masqueraded one, or was sent to
+// an outside endpoint of somebody inside; or is an error about either. Linux 2.2 asked no forward
+// chain about these (history 2.6, 3.1).
+struct DemasqueradedMatch {
+  static constexpr bool per_packet = false;
+  static constexpr HookSet kHooks{Hook::forward, Hook::postrouting, Hook::leaving};
+  bool negated = false;
+  static bool holds(const Packet& p) noexcept {
+    if (p.connection == nullptr) return false;
+    const Tuple before = p.connection->tuple(p.direction);
+    const Tuple after = p.connection->translated(p.direction);
+    if (p.state == ConnState::related && p.quoted) return before != after;
+    return before.destination() != after.destination();
+  }
+  bool matches(const Packet& p) const noexcept { return holds(p) != negated; }
+};
+
 // Cheap questions first, those that count last: rules ask in this order, whatever the order in their
 // document.
-using Match =
-    std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
-                 SourceMatch, DestinationMatch, SourcePortMatch, DestinationPortMatch, AnyPortMatch,
-                 FragmentMatch, IcmpTypeMatch, TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch,
-                 TosMatch, DscpMatch, LengthMatch, TtlMatch, UncleanMatch, ConnectionsMatch,
-                 PortScanMatch, SourceLimitMatch, LimitMatch, QuotaMatch>;
+using Match = std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch,
+                           ConnMarkMatch, DemasqueradedMatch, SourceMatch, DestinationMatch,
+                           SourcePortMatch, DestinationPortMatch, AnyPortMatch, FragmentMatch,
+                           IcmpTypeMatch, TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch, TosMatch,
+                           DscpMatch, LengthMatch, TtlMatch, UncleanMatch, ConnectionsMatch,
+                           PortScanMatch, SourceLimitMatch, LimitMatch, QuotaMatch>;
 
 // Asks, and notes where the next packet of the connection may be answered otherwise: then none takes
 // the short cut. A question that is not reached, because one before it says no, does not count: the

@@ -1,12 +1,12 @@
 // Rules, chains, and the immutable Ruleset that judges packets.
 //
-// Five chains are built in and belong to a hook of the corridor; they end in their policy. Others
+// Six chains are built in and belong to a hook of the corridor; they end in their policy. Others
 // are jumped to, and return to where they came from. The first rule that matches and decides,
 // decides. Every rule that matched on the way, and a policy that decided, leaves its counter in the
 // packet's trail; the corridor counts.
 //
 //   prerouting ─▶ route ─┬─▶ forward ─▶ postrouting
-//                        └─▶ input         ▲
+//                        └─▶ input         ▲       └─▶ leaving, the source translated
 //             from the host side: output ──┘
 //
 // A Ruleset allocates only while it is built. It never changes: new rules are a new Ruleset.
@@ -136,7 +136,7 @@ class Ruleset {
 
   std::vector<Chain> chains_;
   std::vector<RuleFinder> finders_;  // of the chains
-  std::array<ChainIndex, kHookNames.size()> hooks_{kNone, kNone, kNone, kNone, kNone};
+  std::array<ChainIndex, kHookNames.size()> hooks_{kNone, kNone, kNone, kNone, kNone, kNone};
   std::vector<std::pair<ChainIndex, std::size_t>> names_;  // counter -> chain, rule or kPolicy
   std::vector<CellWish> cells_;
   bool asks_for_time_ = false;

@@ -108,6 +108,13 @@ struct Words<ProtocolMatch> {
   }
 };
 
+template <>
+struct Words<DemasqueradedMatch> {
+  static constexpr std::string_view kMember = "demasqueraded";
+  static DemasqueradedMatch read(const Value& value, PortNames) { return {!value.boolean()}; }
+  static Json write(const DemasqueradedMatch& match, PortNames) { return !match.negated; }
+};
+
 template <typename M>
 M read_mark_match(const Value& value) {
   const Term term = number_term(value, 0xffffffff);

@@ -213,7 +213,8 @@ IpchainsOutcome carry_out(Ipchains& rules, const IpchainsCommand& command, const
       break;
     }
     case 'Z':
-      fail("-Z: masqgate's counters are not set back; look at differences");
+      if (!command.chain.empty()) chain_of(rules, command.chain);
+      return {.zeroes = true};
     default:
       bad("no command specified");
   }

@@ -86,6 +86,7 @@ struct MasqueradeTimeouts {
 struct IpchainsOutcome {
   std::string output{};
   bool changed = false;
+  bool zeroes = false;  // -Z, which nobody does: masqgate's counters only grow
   std::optional<MasqueradeTimeouts> timeouts{};
   struct MasqueradeListing {
     bool numeric = false, verbose = false;

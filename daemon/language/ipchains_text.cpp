@@ -133,7 +133,7 @@ std::string head(const ListOptions& options) {
 }
 
 [[noreturn]] void wrong(std::size_t line, const std::string& sentence) {
-  throw Mistake{2, "line " + std::to_string(line) + ": " + sentence};
+  throw Mistake{2, "line " + std::to_string(line) + ": " + sentence, line};
 }
 
 // ":input ACCEPT" or ":mine -".

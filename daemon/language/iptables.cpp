@@ -189,7 +189,8 @@ IptablesOutcome carry_out(IptablesTable& table, const IptablesCommand& command, 
       set_policy(table, command);
       break;
     case 'Z':
-      fail("-Z: masqgate's counters are not set back; look at differences");
+      if (!command.chain.empty()) chain_of(table, command.chain);
+      return {.zeroes = true};
     case 0:
       bad("no command specified");
     default:

@@ -108,6 +108,7 @@ using IptablesCounts =
 struct IptablesOutcome {
   std::string output{};
   bool changed = false;
+  bool zeroes = false;  // -Z, which nobody does
 };
 
 // Carries out one command line, without the word "iptables". Throws Mistake with the tool's status

@@ -201,7 +201,8 @@ Iptables read_iptables(std::span<const std::string> lines, const Names& names) {
   for (std::size_t i = 0; i < lines.size(); ++i) try {
       loader.take(lines[i]);
     } catch (const Mistake& mistake) {
-      throw Mistake{mistake.status, "line " + std::to_string(i + 1) + ": " + mistake.sentence};
+      throw Mistake{mistake.status, "line " + std::to_string(i + 1) + ": " + mistake.sentence,
+                    i + 1};
     }
   return loader.result(lines.size());
 }

@@ -34,6 +34,7 @@ class Names {
 struct Mistake {
   int status = 2;
   std::string sentence;  // without the tool's name
+  std::size_t line = 0;  // of a rule set in lines, from 1 on; then the sentence tells it, too
 };
 
 constexpr std::size_t kMostLineBytes = 4096;

@@ -16,6 +16,7 @@ constexpr Stage kForward[] = {
     {"forward", stages::forward},          // firewall/   sees the real hosts on both sides
     {"postrouting", stages::postrouting},  // firewall/
     {"snat", stages::snat},                // nat/        source is final from here on
+    {"leaving", stages::leaving},          // firewall/   sees the packet as it goes
     {"help", stages::help},          // helper/     protocols that tell addresses in their text
     {"confirm", stages::confirm},    // conntrack/  only now does a connection enter the table
     {"fit", stages::fit},            // fragment/   MTU: fragment, or "too big"
@@ -30,9 +31,16 @@ constexpr Stage kInput[] = {
 };
 
 constexpr Stage kOutput[] = {
-    {"defragment", stages::defragment},   {"track", stages::track}, {"output", stages::output},
-    {"postrouting", stages::postrouting}, {"snat", stages::snat},   {"help", stages::help},
-    {"confirm", stages::confirm},         {"fit", stages::fit},     {"transmit", stages::transmit},
+    {"defragment", stages::defragment},
+    {"track", stages::track},
+    {"output", stages::output},
+    {"postrouting", stages::postrouting},
+    {"snat", stages::snat},
+    {"leaving", stages::leaving},
+    {"help", stages::help},
+    {"confirm", stages::confirm},
+    {"fit", stages::fit},
+    {"transmit", stages::transmit},
 };
 
 constexpr Stage kMadeHere[] = {
@@ -42,6 +50,7 @@ constexpr Stage kMadeHere[] = {
     {"route", stages::route},
     {"postrouting", stages::postrouting},
     {"snat", stages::snat},
+    {"leaving", stages::leaving},
     {"help", stages::help},
     {"fit", stages::fit},
     {"resolve", stages::resolve},

@@ -34,6 +34,7 @@ Verdict input(Shard& shard, Packet& packet);
 Verdict output(Shard& shard, Packet& packet);
 Verdict postrouting(Shard& shard, Packet& packet);
 Verdict snat(Shard& shard, Packet& packet);
+Verdict leaving(Shard& shard, Packet& packet);
 Verdict help(Shard& shard, Packet& packet);
 Verdict confirm(Shard& shard, Packet& packet);
 Verdict fit(Shard& shard, Packet& packet);

@@ -1,4 +1,4 @@
-// Stages prerouting, input, forward, output and postrouting: each asks the chain of its name.
+// Stages prerouting, input, forward, output, postrouting and leaving: each asks the chain of its name.
 
 #include "daemon/path/stages.hpp"
 
@@ -44,6 +44,16 @@ Verdict mirror(Shard& shard, Packet& packet, Hook hook) {
   return Verdict::drop(DropReason::mirrored);
 }
 
+// Errors go to who sent the packet, and quote what he sent: the source is translated already.
+void show_inside(Packet& packet) {
+  if (packet.connection == nullptr || packet.made_here || packet.quoted) return;
+  const Tuple& inside = packet.connection->tuple(packet.direction);
+  Tuple to = packet.tuple;
+  to.source_address = inside.source_address;
+  to.source_port = inside.source_port;
+  if (to != packet.tuple) nat::rewrite(packet, to);
+}
+
 // A rule wanted no connection for the packet: a new one is not made.
 void forget_connection(Shard& shard, Packet& packet) {
   packet.not_tracked = false;
@@ -57,6 +67,7 @@ Verdict carry_out(Shard& shard, Packet& packet, Hook hook, const firewall::Decis
   using Kind = firewall::Decision::Kind;
   if (packet.not_tracked) forget_connection(shard, packet);
   if (decision.kind == Kind::accept) return Verdict::accept();
+  if (decision.kind == Kind::reject && hook == Hook::leaving) show_inside(packet);
   if (decision.kind == Kind::reject) return reject(shard, packet, decision.with, hook);
   if (decision.kind == Kind::mirror) return mirror(shard, packet, hook);
   if (hook == Hook::input && decision.by_policy) shard.note_stray(packet);
@@ -117,6 +128,10 @@ Verdict output(Shard& shard, Packet& packet) {
 }
 Verdict postrouting(Shard& shard, Packet& packet) {
   return judge(shard, packet, Hook::postrouting);
+}
+
+Verdict leaving(Shard& shard, Packet& packet) {
+  return judge(shard, packet, Hook::leaving);
 }
 
 // An error about nothing that we know goes nowhere (I-09).

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/language/document.hpp"
 #include "daemon/language/ipchains.hpp"
 #include "daemon/language/ipfwadm.hpp"
 #include "daemon/language/iptables.hpp"
@@ -31,6 +32,10 @@ void check(bool holds) {
   if (!holds) std::abort();
 }
 
+std::vector<PortNames> ports() {
+  return {{"lan", {"eth0"}}, {"wan", {"eth1"}}};
+}
+
 void try_ipchains(const std::vector<std::string>& lines) {
   const Ipchains rules = read_ipchains(lines);
   check(read_ipchains(write_ipchains(rules)) == rules);
@@ -38,6 +43,7 @@ void try_ipchains(const std::vector<std::string>& lines) {
     list_chain(rules, chain, {true, true, false, true}, {}, {});
     judge(rules, chain.name, {});
   }
+  ipchains_document(rules, ports());
 }
 
 void try_iptables(const std::vector<std::string>& lines) {
@@ -46,6 +52,7 @@ void try_iptables(const std::vector<std::string>& lines) {
   for (const IptablesTable& table : rules.tables)
     for (const IptablesChain& chain : table.chains)
       list_chain(table, chain, {false, true, true, false}, {}, {});
+  iptables_document(rules, ports());
 }
 
 void try_ipfwadm(const std::vector<std::string>& lines) {

@@ -162,8 +162,9 @@ class Namespace:
     def run(self, *command, check=True, timeout=60, **options):
         """Runs a program to its end and returns it with .stdout and .stderr."""
         try:
-            done = subprocess.run(self.command(*command), stdin=subprocess.DEVNULL, text=True,
-                                  capture_output=True, timeout=timeout, **options)
+            if "input" not in options:
+                options["stdin"] = subprocess.DEVNULL
+            done = subprocess.run(self.command(*command), text=True, capture_output=True, timeout=timeout, **options)
         except subprocess.TimeoutExpired as late:
             raise Failed(f"{self.name}: did not end: {' '.join(map(str, command))}\n"
                          f"{(late.stdout or b'').decode()}") from None

@@ -259,3 +259,47 @@ TEST_CASE("F2 time: a full minute makes the short cuts void") {
   router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
   router.one(kWan);
 }
+
+TEST_CASE(
+    "K-20 leaving: sees the masqueraded source, refuses in the name of the sender, and holds no "
+    "port") {
+  TestRouter router;
+  rules(router, R"({"leaving": {"rules": [
+    {"id": "inside", "out": "wan", "source": "192.168.1.0/24", "action": "drop"},
+    {"id": "refuse", "out": "wan", "source": "203.0.113.7", "protocol": "udp", "destination_port": 99,
+     "action": {"reject": "host"}}]}})");
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  const Octets out = router.one(kWan);
+  CHECK(mismatch(out, {source(kOurs)}) == "");
+  router.arrive(kWan, answer_to(out, udp()));
+  CHECK(mismatch(router.one(kLan), {destination(kClient, 4000)}) == "");
+  const std::size_t before = router.shard.connections().size();
+  router.arrive(kLan, udp().from(kClient, 4001).to(kServer, 99).payload("question"));
+  CHECK(router.left(kWan).empty());
+  // The error goes to who asked, and quotes what he asked.
+  CHECK(mismatch(router.one(kLan), {destination(kClient), icmp_type(3, 1),
+                                    quotes({source(kClient, 4001), destination(kServer, 99)})}) ==
+        "");
+  CHECK(router.shard.connections().size() == before);
+  CHECK(router.imbalance() == "");
+}
+
+TEST_CASE("F2 demasqueraded: answers and their errors, not what begins") {
+  TestRouter router;
+  rules(router, R"({"forward": {"policy": "drop", "rules": [
+    {"demasqueraded": true, "action": "accept"}, {"in": "lan", "action": "accept"}]}})");
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  const Octets out = router.one(kWan);
+  router.arrive(kWan, answer_to(out, udp()));
+  CHECK(mismatch(router.one(kLan), {destination(kClient, 4000)}) == "");
+  router.arrive(kWan, icmp_error(3, 3).from(kServer).to(kOurs).quoting(out));
+  CHECK(mismatch(router.one(kLan), {destination(kClient)}) == "");
+  rules(router,
+        R"({"forward": {"rules": [{"in": "lan", "demasqueraded": true, "action": "drop"}]}})");
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  router.one(kWan);
+  rules(router, R"({"forward": {"rules": [{"demasqueraded": false, "action": "drop"}]}})");
+  router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53));
+  CHECK(router.left(kWan).empty());
+  CHECK(router.drops(DropReason::rule) == 1);
+}

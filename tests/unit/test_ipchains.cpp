@@ -150,7 +150,6 @@ TEST_CASE("F6 ipchains: what is refused, with the status of old and a sentence")
            Case{"-F input -j DENY", 2, "-F takes no rule"},
            Case{"-S 1 2 3", 2, "-S goes with -M"},
            Case{"-M -A input", 2, "-M goes with -L or with -S"},
-           Case{"-Z", 1, "are not set back"},
            Case{"-C input -p tcp -s 1.2.3.4 80 -d 1.2.3.5 90", 2, "-C needs"},
            Case{"", 2, "no command specified"},
        }) {

@@ -185,7 +185,6 @@ TEST_CASE("F6 iptables: what is refused, with the status of old and a sentence")
            Case{"-P INPUT REJECT", 1, "Bad policy name"},
            Case{"-D INPUT 3", 1, "Index of deletion too big"},
            Case{"-D INPUT -j DROP", 1, "Bad rule"},
-           Case{"-Z", 1, "are not set back"},
            Case{"", 2, "no command specified"},
        }) {
     CAPTURE(c.line);

@@ -1,0 +1,151 @@
+#include "masqctl/old_rules.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "masqctl/http_client.hpp"
+
+namespace masqgate::ctl {
+namespace {
+
+using language::Count;
+using language::Mistake;
+
+constexpr int kOther = 1;
+constexpr int kMostAttempts = 500;
+// Somebody else has changed the document, or is about to.
+constexpr unsigned kChangedMeanwhile = 412, kUnderWay = 409;
+constexpr std::chrono::milliseconds kPause{20};
+
+bool is_good(const Reply& reply) {
+  return reply.status >= 200 && reply.status <= 299;
+}
+
+[[noreturn]] void refused(const Reply& reply) {
+  const Json document = Json::parse(reply.body, nullptr, false);
+  const std::string detail = document.is_object() ? member(document, {"detail"}) : "-";
+  throw Mistake{kOther, detail == "-"
+                            ? "the router answered with status " + std::to_string(reply.status)
+                            : printable(detail)};
+}
+
+Json ask(const std::string& socket, const std::string& target, std::string* etag = nullptr) {
+  const Reply reply = send(socket, {.target = target});
+  if (!is_good(reply)) refused(reply);
+  if (etag != nullptr) *etag = reply.etag;
+  Json document = Json::parse(reply.body, nullptr, false);
+  if (!document.is_object()) throw Mistake{kOther, "the router's answer is no document"};
+  return document;
+}
+
+// The lines of a language; none where the firewall says nothing at all.
+std::vector<std::string> lines_of(const Json& document, const std::string& language) {
+  const Json& firewall = document.contains("firewall") ? document["firewall"] : Json::object();
+  for (const auto& [name, chain] : firewall.items()) {
+    if (name == language && chain.is_array()) return chain.get<std::vector<std::string>>();
+    if (chain.is_array())
+      throw Mistake{kOther, "the rules in force are " + name + "'s: take them away first (" + name +
+                                " -F, -X, -P … ACCEPT)"};
+    const bool has_rules = chain.contains("rules") && !chain["rules"].empty();
+    if (has_rules || chain.value("policy", "accept") != "accept")
+      throw Mistake{kOther, "the rules in force are written in masqgate's own words (chain " +
+                                name + " of \"firewall\"): take them away first"};
+  }
+  return {};
+}
+
+void put_lines(Json& document, const std::string& language, std::vector<std::string> lines,
+               bool says_nothing) {
+  Json& firewall = document["firewall"] = Json::object();
+  if (!says_nothing) firewall[language] = std::move(lines);
+}
+
+std::string lower(std::string_view text) {
+  std::string out{text};
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return out;
+}
+
+}  // namespace
+
+void change_document(const std::string& socket, const Change& change) {
+  for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+    std::string etag;
+    Json document = ask(socket, "/v1/config", &etag);
+    if (!change(document)) return;
+    const Reply reply =
+        send(socket,
+             {.method = "PUT", .target = "/v1/config", .if_match = etag, .body = document.dump()});
+    if (is_good(reply)) return;
+    if (reply.status != kChangedMeanwhile && reply.status != kUnderWay) refused(reply);
+    std::this_thread::sleep_for(kPause);
+  }
+  throw Mistake{kOther, "the configuration changes all the time; try again later"};
+}
+
+language::Ipchains ipchains_of(const Json& document) {
+  return language::read_ipchains(lines_of(document, "ipchains"));
+}
+
+language::Iptables iptables_of(const Json& document) {
+  return language::read_iptables(lines_of(document, "iptables"));
+}
+
+void put(Json& document, const language::Ipchains& rules) {
+  put_lines(document, "ipchains", write_ipchains(rules), rules == language::Ipchains{});
+}
+
+void put(Json& document, const language::Iptables& rules) {
+  put_lines(document, "iptables", write_iptables(rules), rules == language::Iptables{});
+}
+
+OldCounts::OldCounts(const std::string& socket) {
+  const Json document = ask(socket, "/v1/rules");
+  for (const Json& rule : document.value("rules", Json::array()))
+    chains_[rule.value("chain", "")][rule.value("rule", "")] = {
+        rule.value("packets", std::uint64_t{0}), rule.value("bytes", std::uint64_t{0})};
+}
+
+// Rule 3 may be there as "3", "3b", "3c"; what stands in front of it, as "3-1", is its log.
+Count OldCounts::sum(const std::string& chain, std::size_t rule) const {
+  const auto found = chains_.find(chain);
+  Count all;
+  if (found == chains_.end()) return all;
+  const std::string number = std::to_string(rule);
+  for (const auto& [id, count] : found->second) {
+    const bool is_form = id == number || (id.size() == number.size() + 1 &&
+                                          id.starts_with(number) && id.back() >= 'a');
+    const bool is_policy = rule == 0 && (id == "policy" || id == "policy-reject");
+    if (!is_form && !is_policy) continue;
+    all.packets += count.packets;
+    all.bytes += count.bytes;
+  }
+  return all;
+}
+
+Count OldCounts::ipchains(std::string_view chain, std::size_t rule) const {
+  if (chain == "input") return sum("prerouting", rule);
+  if (chain == "forward") return sum("forward", rule);
+  if (chain == "output") return sum("leaving", rule);
+  Count all;
+  for (const char* suffix : {"-in", "-forward", "-out"}) {
+    const Count one = sum(std::string{chain} + suffix, rule);
+    all.packets += one.packets;
+    all.bytes += one.bytes;
+  }
+  return all;
+}
+
+Count OldCounts::iptables(std::string_view table, std::string_view chain, std::size_t rule) const {
+  const bool own_hook = chain == "PREROUTING" || chain == "POSTROUTING";
+  const bool built_in = own_hook || chain == "INPUT" || chain == "FORWARD" || chain == "OUTPUT";
+  if (table == "nat") return {};
+  if (built_in && (table == "filter" || own_hook)) return sum(lower(chain), rule);
+  std::string name = std::string{table} + "-" + std::string{chain};
+  std::ranges::replace(name, '.', '_');
+  return sum(name, rule);
+}
+
+}  // namespace masqgate::ctl
