@@ -26,6 +26,7 @@ struct Arguments {
   ConnectionFilter filter{};
   std::string id{}, path{}, file{};
   std::string reload_file = kConfiguration;
+  bool unused = false;
   std::vector<std::string> historic{};  // words of an old tool
 };
 
@@ -118,12 +119,18 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
         View{"helpers", "protocol helpers, and what they refused", show_document},
         View{"expectations", "holes that helpers have opened or refused", show_document},
         View{"neighbours", "neighbours known from the kernel", show_document},
-        View{"rules", "firewall rules with their counters", show_document},
         View{"routes", "routes known from the kernel", show_document},
         View{"path", "the way of a packet, with counters", show_text}})
     app.add_subcommand(view.name, view.summary)->parse_complete_callback([&action, view] {
       action = [view](const Context& context) { view.show(context, view.name); };
     });
+  CLI::App* rules = app.add_subcommand("rules", "firewall rules with their counters and last hits");
+  rules->add_flag("--unused", given.unused, "only those that no packet has matched");
+  rules->parse_complete_callback([&] {
+    action = [&](const Context& context) {
+      show_document(context, given.unused ? "rules?unused=1" : "rules");
+    };
+  });
   app.add_subcommand("drops", "dropped packets by reason")->parse_complete_callback([&] {
     action = show_drops;
   });

@@ -1,6 +1,5 @@
 #include "masqctl/old_rules.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -9,7 +8,6 @@
 namespace masqgate::ctl {
 namespace {
 
-using language::Count;
 using language::Mistake;
 
 constexpr int kOther = 1;
@@ -61,13 +59,6 @@ void put_lines(Json& document, const std::string& language, std::vector<std::str
   if (!says_nothing) firewall[language] = std::move(lines);
 }
 
-std::string lower(std::string_view text) {
-  std::string out{text};
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
-
 }  // namespace
 
 void change_document(const std::string& socket, const Change& change) {
@@ -101,51 +92,13 @@ void put(Json& document, const language::Iptables& rules) {
   put_lines(document, "iptables", write_iptables(rules), rules == language::Iptables{});
 }
 
-OldCounts::OldCounts(const std::string& socket) {
+language::RuleCounts rule_counts(const std::string& socket) {
   const Json document = ask(socket, "/v1/rules");
+  language::RuleCounts counts;
   for (const Json& rule : document.value("rules", Json::array()))
-    chains_[rule.value("chain", "")][rule.value("rule", "")] = {
-        rule.value("packets", std::uint64_t{0}), rule.value("bytes", std::uint64_t{0})};
-}
-
-// Rule 3 may be there as "3", "3b", "3c"; what stands in front of it, as "3-1", is its log.
-Count OldCounts::sum(const std::string& chain, std::size_t rule) const {
-  const auto found = chains_.find(chain);
-  Count all;
-  if (found == chains_.end()) return all;
-  const std::string number = std::to_string(rule);
-  for (const auto& [id, count] : found->second) {
-    const bool is_form = id == number || (id.size() == number.size() + 1 &&
-                                          id.starts_with(number) && id.back() >= 'a');
-    const bool is_policy = rule == 0 && (id == "policy" || id == "policy-reject");
-    if (!is_form && !is_policy) continue;
-    all.packets += count.packets;
-    all.bytes += count.bytes;
-  }
-  return all;
-}
-
-Count OldCounts::ipchains(std::string_view chain, std::size_t rule) const {
-  if (chain == "input") return sum("prerouting", rule);
-  if (chain == "forward") return sum("forward", rule);
-  if (chain == "output") return sum("leaving", rule);
-  Count all;
-  for (const char* suffix : {"-in", "-forward", "-out"}) {
-    const Count one = sum(std::string{chain} + suffix, rule);
-    all.packets += one.packets;
-    all.bytes += one.bytes;
-  }
-  return all;
-}
-
-Count OldCounts::iptables(std::string_view table, std::string_view chain, std::size_t rule) const {
-  const bool own_hook = chain == "PREROUTING" || chain == "POSTROUTING";
-  const bool built_in = own_hook || chain == "INPUT" || chain == "FORWARD" || chain == "OUTPUT";
-  if (table == "nat") return {};
-  if (built_in && (table == "filter" || own_hook)) return sum(lower(chain), rule);
-  std::string name = std::string{table} + "-" + std::string{chain};
-  std::ranges::replace(name, '.', '_');
-  return sum(name, rule);
+    counts.add(rule.value("chain", ""), rule.value("rule", ""),
+               {rule.value("packets", std::uint64_t{0}), rule.value("bytes", std::uint64_t{0})});
+  return counts;
 }
 
 }  // namespace masqgate::ctl

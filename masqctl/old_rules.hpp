@@ -7,12 +7,12 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "daemon/language/ipchains.hpp"
 #include "daemon/language/iptables.hpp"
+#include "daemon/language/rule_counts.hpp"
 #include "masqctl/tables.hpp"
 
 namespace masqgate::ctl {
@@ -30,16 +30,6 @@ void put(Json& document, const language::Ipchains& rules);
 void put(Json& document, const language::Iptables& rules);
 
 // What the router has counted, for those who list.
-class OldCounts {
- public:
-  explicit OldCounts(const std::string& socket);
-  language::Count ipchains(std::string_view chain, std::size_t rule) const;
-  language::Count iptables(std::string_view table, std::string_view chain, std::size_t rule) const;
-
- private:
-  // Of rule n of a chain by its name in the document, in all forms that it has there; 0: the policy.
-  language::Count sum(const std::string& chain, std::size_t rule) const;
-  std::map<std::string, std::map<std::string, language::Count>> chains_;
-};
+language::RuleCounts rule_counts(const std::string& socket);
 
 }  // namespace masqgate::ctl

@@ -35,14 +35,14 @@ void tell_of_zeroing(const Session& call) {
 class LateCounts {
  public:
   explicit LateCounts(const std::string& socket) : socket_{socket} {}
-  const OldCounts& get() {
-    if (!counts_) counts_.emplace(socket_);
+  const language::RuleCounts& get() {
+    if (!counts_) counts_ = rule_counts(socket_);
     return *counts_;
   }
 
  private:
   const std::string& socket_;
-  std::optional<OldCounts> counts_;
+  std::optional<language::RuleCounts> counts_;
 };
 
 // -M -S: of all connections, as the kernel's were.
@@ -225,7 +225,7 @@ int iptables_save(const Session& call, const Words& words) {
     else
       throw Mistake{2, "unknown argument `" + words[i] + "'"};
   }
-  const OldCounts counted{call.socket};
+  const language::RuleCounts counted = rule_counts(call.socket);
   change_document(call.socket, [&](Json& document) {
     const Iptables rules = iptables_of(document);
     if (!table.empty() && rules.find(table) == nullptr)

@@ -206,16 +206,26 @@ Json neighbours_document(const std::vector<neighbour::Neighbour>& neighbours,
 }
 
 Json rules_document(const firewall::Ruleset& ruleset,
-                    const std::vector<path::RuleCounter>& counters) {
+                    const std::vector<path::RuleCounter>& counters, Time now, bool unused) {
+  const auto seconds_since = [now](Time then) {
+    return std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
+  };
   Json list = Json::array();
   for (std::size_t i = 0; i < ruleset.counters() && i < counters.size(); ++i) {
+    if (unused && counters[i].packets != 0) continue;
     const auto name = ruleset.counter(static_cast<firewall::CounterIndex>(i));
     list.push_back({{"chain", name.chain},
                     {"rule", name.rule},
                     {"packets", counters[i].packets},
-                    {"bytes", counters[i].bytes}});
+                    {"bytes", counters[i].bytes},
+                    {"idle_s", counters[i].packets == 0 ? Json(nullptr)
+                                                        : Json(seconds_since(counters[i].last))}});
   }
   return {{"rules", std::move(list)}};
+}
+
+std::string version_of(const Json& document) {
+  return id_text(std::hash<std::string>{}(document.dump()));
 }
 
 Json routes_document(const route::Table& table, const std::vector<path::PortInfo>& ports) {

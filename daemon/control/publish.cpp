@@ -9,6 +9,7 @@
 #include "daemon/control/publish_forwards.hpp"
 #include "daemon/control/publish_helpers.hpp"
 #include "daemon/control/publish_nat.hpp"
+#include "daemon/control/publish_rules.hpp"
 #include "daemon/control/publish_sysctl.hpp"
 #include "daemon/control/table_page.hpp"
 #include "daemon/control/virtual_files.hpp"
@@ -165,23 +166,6 @@ asio::awaitable<Json> neighbours(Router& router) {
   co_return neighbours_document(all, router.kernel().ports);
 }
 
-struct RulesCopy {
-  std::shared_ptr<const firewall::Ruleset> ruleset;
-  std::vector<path::RuleCounter> counters;
-};
-
-asio::awaitable<Json> rules(Router& router) {
-  const auto question = [](path::Shard& s) {
-    return RulesCopy{s.policy().ruleset, s.rule_counters()};
-  };
-  const RulesCopy copy = co_await router.shard().ask(question);
-  co_return rules_document(*copy.ruleset, copy.counters);
-}
-
-std::string version_of(const Json& document) {
-  return id_text(std::hash<std::string>{}(document.dump()));
-}
-
 asio::awaitable<Json> write_config(Router& router, Json document, Query query) {
   Config next = from_json(document, router.config().runtime);
   if (const auto dry = query.find("dry_run"); dry != query.end() && dry->second != "0") {
@@ -211,8 +195,6 @@ void publish_documents(state::Tree& tree, Router& router, const std::string& ver
   tree.add("neighbours",
            {.summary = "Next hops, their link-layer addresses, and who waits for them.",
             .read = [&router](Query) { return neighbours(router); }});
-  tree.add("rules", {.summary = "Firewall rules and policies with their counters.",
-                     .read = [&router](Query) { return rules(router); }});
   tree.add("routes", {.summary = "The kernel's routes as the packet path uses them.",
                       .read = [&router](Query) -> asio::awaitable<Json> {
                         co_return routes_document(*router.kernel().routes, router.kernel().ports);
@@ -279,6 +261,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_virtual_files(tree, router);
   publish_forwards(tree, router);
   publish_nat(tree, router);
+  publish_rules(tree, router);
   publish_sysctl(tree, router);
   publish_limits(tree, router);
   publish_helpers(tree, router);

@@ -336,6 +336,18 @@ std::string one_spelling(Argument kind, const std::string& word, net::Protocol p
 
 }  // namespace
 
+std::vector<std::string_view> match_names() {
+  std::vector<std::string_view> names;
+  for (const IptablesModuleKind& kind : kMatches) names.push_back(kind.name);
+  return names;
+}
+
+std::vector<std::string_view> target_names() {
+  std::vector<std::string_view> names;
+  for (const IptablesModuleKind& kind : kTargets) names.push_back(kind.name);
+  return names;
+}
+
 const IptablesModuleKind* match_kind(std::string_view name) {
   return find(kMatches, name);
 }

@@ -24,6 +24,9 @@ struct IptablesModuleKind {
 
 const IptablesModuleKind* match_kind(std::string_view name);
 const IptablesModuleKind* target_kind(std::string_view name);
+// All that there are, in one order.
+std::vector<std::string_view> match_names();
+std::vector<std::string_view> target_names();
 const IptablesOptionKind* option_kind(const IptablesModuleKind& module, std::string_view word);
 
 // Reads an option's arguments and gives them their one spelling; throws Mistake.

@@ -156,6 +156,32 @@ def listings(lab):
     connection.close()
 
 
+@story("V1: rules and chains stand in the files of their kernels, with their counters", needs_masqgate=True)
+def files(lab):
+    tools = start(lab)
+    check_equal(lab.masqgate.text("net/ip_fwnames"), "input ACCEPT 1 0 0 0 0\nforward ACCEPT 1 0 0 0 0\n"
+                "output ACCEPT 1 0 0 0 0\n", "ip_fwnames")
+    check_equal(lab.masqgate.text("net/ip_tables_names"), "", "ip_tables_names")
+    tools.script(rule_sets.SIMPLE["2.2"])
+    lab.alice.run("ping", "-c", "1", "-W", "5", l.INTERNET)
+    check_equal(lab.masqgate.text("net/ip_fwchains"), "  forward C0A80000/FFFFFF00->00000000/00000000 wan0 0 0 0 "
+                "0         1         0         84        0-65535 0-65535 AFF X00 00000000 0 0      MASQ\n", "ip_fwchains")
+    rules = {(rule["chain"], rule["rule"]): rule for rule in lab.masqgate.rest.get("/v1/rules")["rules"]}
+    check(rules["forward", "1"]["idle_s"] is not None and rules["forward", "policy"]["idle_s"] is None, f"{rules}")
+    unused = lab.masqgate.rest.get("/v1/rules", unused=1)["rules"]
+    check({(rule["chain"], rule["rule"]) for rule in unused} == set(rules) - {("forward", "1")}
+          - {("forward", "demasqueraded")}, f"unused: {unused}")
+    firewall = lab.masqgate.rest.get("/v1/firewall")
+    check_equal(firewall, lab.masqgate.rest.get("/v1/config")["firewall"], "/v1/firewall")
+    lab.masqgate.rest.put("/v1/firewall", {"mine": {"rules": []}, "forward": {"rules": []}})
+    lab.masqgate.rest.delete("/v1/firewall/mine")
+    check_equal(list(lab.masqgate.rest.get("/v1/firewall")), ["forward"], "chains")
+    tools.script(rule_sets.SIMPLE["2.4"])
+    check_equal(lab.masqgate.text("net/ip_tables_names"), "nat\nfilter\n", "ip_tables_names")
+    check("state\n" in lab.masqgate.text("net/ip_tables_matches"), "no state in ip_tables_matches")
+    check("MASQUERADE\n" in lab.masqgate.text("net/ip_tables_targets"), "no MASQUERADE in ip_tables_targets")
+
+
 @story("K-20: what is saved is restored, by both generations", needs_masqgate=True)
 def save_and_restore(lab):
     tools = start(lab)

@@ -30,14 +30,14 @@ PacketBuilder query() {
 
 }  // namespace
 
-TEST_CASE("F7 ipchains: the line of the kernel's own example") {
+TEST_CASE("F4 ipchains: the line of the kernel's own example") {
   const std::string line = ipchains_line("input DENY ", note(query().ip_bytes()), "eth0", "7");
   CHECK(line.starts_with(
       "Packet log: input DENY eth0 PROTO=17 192.168.2.1:53 192.168.1.1:1025 L=34 S=0x00 I="));
   CHECK(line.ends_with(" T=254 (#7)"));
 }
 
-TEST_CASE("F7 ipchains: SYN, ICMP, other protocols, IPv6") {
+TEST_CASE("F4 ipchains: SYN, ICMP, other protocols, IPv6") {
   const auto syn = tcp().from("10.0.0.1", 1024).to("10.0.0.2", 80).flags("S").ttl(64);
   CHECK(ipchains_line("input - ", note(syn.ip_bytes()), "eth1", "1").ends_with(" T=64 SYN (#1)"));
   const auto echo = icmp_echo(7, 1).from("10.0.0.1").to("10.0.0.2");
@@ -48,7 +48,7 @@ TEST_CASE("F7 ipchains: SYN, ICMP, other protocols, IPv6") {
         std::string::npos);
 }
 
-TEST_CASE("F7 iptables: UDP, TCP and ICMP as LOG wrote them") {
+TEST_CASE("F4 iptables: UDP, TCP and ICMP as LOG wrote them") {
   const std::string line = iptables_line("drop ", note(query().ip_bytes()), {"eth0", ""});
   CHECK(line.starts_with(
       "drop IN=eth0 OUT= MAC=00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d SRC=192.168.2.1 "
@@ -67,7 +67,7 @@ TEST_CASE("F7 iptables: UDP, TCP and ICMP as LOG wrote them") {
   CHECK(error_line.find("SPT=53 DPT=1025 LEN=14 ] MTU=1400 ") != std::string::npos);
 }
 
-TEST_CASE("F7: what is cut off anywhere is told as incomplete, never read behind its end") {
+TEST_CASE("F4: what is cut off anywhere is told as incomplete, never read behind its end") {
   const auto error =
       icmp_error(3, 3).from("10.0.0.3").to("192.168.2.1").quoting(query().ip_bytes());
   for (const Octets& whole : {query().ip_bytes(), error.ip_bytes(),

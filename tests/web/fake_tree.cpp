@@ -111,6 +111,18 @@ Node config_node(FakeRouter& router) {
   return node;
 }
 
+// A firewall that takes any chains and has none.
+Node firewall_node() {
+  Node node{.summary = "the firewall", .read = constant(Json::object())};
+  node.write = [](Json document, Query) -> awaitable<Json> { co_return document; };
+  node.remove = [](std::string name) -> awaitable<void> {
+    throw Error{Problem::not_found, "there is no chain " + name};
+    co_return;
+  };
+  node.version = [] { return std::string{"1"}; };
+  return node;
+}
+
 Json mapping(int id) {
   return Json{{"id", std::to_string(id)},
               {"protocol", "udp"},
@@ -217,7 +229,10 @@ state::Tree fake_tree(FakeRouter& router) {
                         .read = constant(Json{{"stages", {"track", "route"}}}),
                         .read_text = constant_text("track → route\n")});
   tree.add("divert", Node{.summary = "divert", .read = constant(Json{{"ports", Json::array()}})});
-  tree.add("rules", Node{.summary = "rules", .read = constant(Json{{"rules", Json::array()}})});
+  tree.add("rules", Node{.summary = "rules",
+                         .parameters = {{"unused", "only those without hits"}},
+                         .read = constant(Json{{"rules", Json::array()}})});
+  tree.add("firewall", firewall_node());
   tree.add("helpers",
            Node{.summary = "helpers", .read = constant(Json{{"helpers", Json::array()}})});
   tree.add("expectations", Node{.summary = "expectations",
@@ -227,9 +242,11 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("nat/hosts", Node{.summary = "hosts",
                              .read = constant(Json{{"hosts", Json::array()}, {"count", 0}})});
   tree.add("routes", Node{.summary = "routes", .read = constant(Json{{"routes", Json::array()}})});
-  for (const char* path : {"net/ip_masquerade", "net/ip_masq/tcp", "net/ip_masq/udp",
-                           "net/ip_masq/icmp", "net/ip_conntrack", "net/nf_conntrack",
-                           "net/ip_masq/app", "net/ip_conntrack_expect", "net/nf_conntrack_expect"})
+  for (const char* path :
+       {"net/ip_masquerade", "net/ip_masq/tcp", "net/ip_masq/udp", "net/ip_masq/icmp",
+        "net/ip_conntrack", "net/nf_conntrack", "net/ip_masq/app", "net/ip_conntrack_expect",
+        "net/nf_conntrack_expect", "net/ip_fwchains", "net/ip_fwnames", "net/ip_tables_names",
+        "net/ip_tables_matches", "net/ip_tables_targets"})
     tree.add(path, Node{.summary = path, .read_text = constant_text(std::string{path} + "\n")});
   tree.add("net/ip_masq/portfw",
            forwards_node("Prot LAddr    LPort > RAddr    RPort PrCnt  Pref               \n"

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Reloads under load: rules are replaced as often as the door takes it, up to 100 times a second, while connections
+begin and go on. Paired rules tell a packet that was judged by two rule sets; RELOAD_SECONDS=60 makes it long."""
+import os
+import threading
+import time
+
+import lab as l
+import router as r
+import servers
+from story import check, check_equal, main, story
+
+SECONDS = float(os.environ.get("RELOAD_SECONDS", "4"))
+MOST_PER_SECOND = 100
+
+
+def rule_set(number):
+    """prerouting marks by this number, forward and leaving drop what another rule set has marked."""
+    other = {"mark": f"!0x{number:x}", "action": "drop"}
+    return {
+        "prerouting": {"rules": [{"id": "mark", "action": {"mark": f"0x{number:x}"}}]},
+        "forward": {"rules": [{"id": "mixture", **other}, {"id": "counted", "action": "continue"}]},
+        "leaving": {"rules": [{"id": "mixture", "in": "lan", **other}]},
+    }
+
+
+class Load:
+    """New UDP connections from many sockets, until it is stopped."""
+
+    def __init__(self, host, address):
+        self.address, self.sent, self.failures, self.over = address, 0, [], threading.Event()
+        self.sockets = [servers.udp_socket(host) for _ in range(64)]
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        port = 20000
+        while not self.over.is_set():
+            for one in self.sockets:
+                port = 20000 + (port - 19999) % 20000
+                try:
+                    one.sendto(b"new", (self.address, port))
+                    self.sent += 1
+                except OSError as problem:
+                    self.failures.append(str(problem))
+            time.sleep(0.002)
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+
+
+@story("F7: a hundred reloads a second, and no packet sees half of one, no connection ends", needs_masqgate=True)
+def reloads(lab):
+    config = r.configuration()
+    config["firewall"] = rule_set(1)
+    lab.masqgate.start(config)
+    rest = lab.masqgate.rest
+    servers.TcpEcho(lab.server)
+    connections = [servers.connect(lab.alice, (l.INTERNET, 7)) for _ in range(8)]
+    document = rest.get("/v1/config")
+    documents = [{**document, "firewall": rule_set(number)} for number in (1, 2)]
+    load = Load(lab.bob, l.INTERNET)
+    begin, count = time.monotonic(), 0
+    while time.monotonic() < begin + SECONDS:
+        rest.put("/v1/config", documents[count % 2])
+        count += 1
+        if count % 25 == 0:
+            check(all(servers.answers(one) for one in connections), f"a connection ended at reload {count}")
+        time.sleep(max(0.0, begin + count / MOST_PER_SECOND - time.monotonic()))
+    took = time.monotonic() - begin
+    load.stop()
+    print(f"# {count} reloads in {took:.1f} s, {load.sent} packets of new connections")
+    check(all(servers.answers(one) for one in connections), "a connection ended")
+    check(count > 20 and load.sent > 200, f"{count} reloads, {load.sent} packets are no load")
+    check_equal(rest.get("/v1/drops")["drops"]["rule"], 0, "packets judged by a mixture")
+    check(rest.get("/v1/status")["connections"]["created"] > 200, "no new connections")
+    counters = {(rule["chain"], rule["rule"]): rule["packets"] for rule in rest.get("/v1/rules")["rules"]}
+    check(counters["forward", "counted"] > 200, "the counter of a rule that stayed went on over all reloads")
+
+
+if __name__ == "__main__":
+    main()
