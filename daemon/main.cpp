@@ -18,6 +18,7 @@
 #include "daemon/control/incident_log.hpp"
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish.hpp"
+#include "daemon/control/publish_divert.hpp"
 #include "daemon/control/router.hpp"
 #include "daemon/control/rule_log.hpp"
 #include "daemon/control/service_notify.hpp"
@@ -53,6 +54,7 @@ class Daemon {
     keep_alive();
     asio::co_spawn(context_, control::log_incidents(router_), asio::detached);
     asio::co_spawn(context_, control::log_rules(router_), asio::detached);
+    asio::co_spawn(context_, control::log_divert(router_), asio::detached);
   }
 
   int run() {

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <type_traits>
 
 namespace masqgate::divert::format {
@@ -136,6 +137,7 @@ enum class Option : std::uint16_t {
   link_header = 4,
   original_tuple = 5,  // TupleValue
   reply_tuple = 6,
+  rule_name = 8,  // its id in the configuration
 };
 constexpr std::uint32_t wants(Option option) {
   return std::uint32_t{1} << static_cast<unsigned>(option);
@@ -162,7 +164,7 @@ enum class Action : std::uint8_t {
   requeue,      // hand to another port
   reject,       // and tell the sender
   hold,         // wait for argument milliseconds more
-  accept_upto,  // this one and every one before it of its flow
+  accept_upto,  // this one and every one that was handed out before it
   drop_upto,
 };
 inline constexpr std::uint8_t kLastAction = static_cast<std::uint8_t>(Action::drop_upto);
@@ -171,10 +173,13 @@ inline constexpr std::uint8_t kLastAction = static_cast<std::uint8_t>(Action::dr
 inline constexpr std::uint16_t kRejectPort = 0, kRejectHost = 1, kRejectNet = 2,
                                kRejectProhibited = 3, kRejectReset = 4;
 
-// Flags of a verdict.
+// Flags of a verdict. kSetFlowMark: the mark of its connection, too. kNoMoreDivert: no rule behind
+// diverts this packet again.
 inline constexpr std::uint8_t kModified = 1, kSetMark = 2, kSetFlowMark = 4, kFlowOffload = 8,
-                              kFlowBlock = 16, kKeepChecksums = 32, kSetOut = 64,
-                              kNoMoreDivert = 128;
+                              kFlowBlock = 16, kKeepChecksums = 32, kNoMoreDivert = 128;
+inline constexpr std::uint8_t kKnownVerdictFlags = kModified | kSetMark | kSetFlowMark |
+                                                   kFlowOffload | kFlowBlock | kKeepChecksums |
+                                                   kNoMoreDivert;
 
 struct VerdictHeader {
   Prefix prefix{40, static_cast<std::uint16_t>(Type::verdict), 40};
@@ -185,13 +190,13 @@ struct VerdictHeader {
   U32 mark;
   U32 mark_mask;
   U32 rule;  // repeat_at: where; 0: the top of the chain
-  U32 out_interface;
+  U32 reserved;
   U32 budget;  // offload and block: packets; 0: for the life of the flow
 };
 static_assert(sizeof(VerdictHeader) == 40);
 
 // Flags of an injected packet.
-inline constexpr std::uint32_t kFixChecksums = 1, kAsForwarded = 2;
+inline constexpr std::uint32_t kFixChecksums = 1;
 
 struct InjectHeader {
   Prefix prefix{56, static_cast<std::uint16_t>(Type::inject), 56};
@@ -200,13 +205,12 @@ struct InjectHeader {
   U32 data_length;
   U32 flags = kFixChecksums;
   U32 mark;
-  U32 after_rule;
+  U32 reserved;
   U32 in_interface;
   U32 out_interface;
   std::uint8_t direction = 0;  // 0 in: as if received; 1 out: as if sent by the router
-  std::uint8_t hook = 0;
-  U16 ethertype;
-  U32 reserved;
+  std::uint8_t unused[3] = {};
+  std::uint8_t in_address[4] = {};  // where in_interface is 0: of the interface that it came in by
 };
 static_assert(sizeof(InjectHeader) == 56);
 
@@ -219,8 +223,9 @@ enum class Code : std::uint32_t {
   no_interface,
   too_fast,
   rule_gone,
-  lost,     // value: how many
-  drained,  // no more packets will come
+  lost,       // value: how many
+  drained,    // no more packets will come
+  not_known,  // a flag that this masqgate does not know; the verdict counts without it
 };
 
 struct NoticeHeader {
@@ -233,8 +238,12 @@ struct NoticeHeader {
 static_assert(sizeof(NoticeHeader) == 32);
 
 // Flags of a binding.
-inline constexpr std::uint16_t kBindTee = 1, kBindSegments = 4, kBindPartialSums = 8,
-                               kBindInFlowOrder = 16, kBindAnyMember = 64;
+inline constexpr std::uint16_t kBindTee = 1,  // gets copies only
+    kBindSegments = 4,                        // takes packets that stand for many (segment_size)
+    kBindPartialSums = 8,  // takes packets whose transport checksum is still to be completed
+    kBindAnyMember =
+        64,  // flows need not stay: of a group that says so, the least loaded gets a packet
+    kBindOneByOne = 128;  // one record in each frame
 // What a listener asks to be allowed, and is.
 inline constexpr std::uint32_t kMayListen = 1, kMayTee = 2, kMayInject = 4, kMayInjectSpoofed = 8,
                                kMaySetMark = 16, kMaySteer = 32, kMaySeeLink = 64;
@@ -285,6 +294,20 @@ struct DrainHeader {
 struct ByeHeader {
   Prefix prefix{8, static_cast<std::uint16_t>(Type::bye), 8};
 };
+
+// Plain connections, for scripts: the first datagram is the text "listen PORT"; then each datagram
+// from masqgate is this header and a packet. An answer is the header with another action (accept or
+// drop), and, to change an accepted packet, new bytes behind it. There are no notices, and the last
+// datagram of a connection that masqgate ends is a sentence.
+struct PlainHeader {
+  U64 id;
+  U32 in_interface;
+  U16 rule_position;
+  std::uint8_t hook = 0;
+  std::uint8_t action = 0;
+};
+static_assert(sizeof(PlainHeader) == 16);
+inline constexpr std::string_view kListen = "listen ";
 
 using Bytes = std::span<const std::byte>;
 

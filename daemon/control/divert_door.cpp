@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <system_error>
 
-#include "daemon/base/log.hpp"
-
 namespace masqgate::control {
 namespace {
 
@@ -63,8 +61,6 @@ void DivertDoor::accept_all() {
     ucred who{};
     socklen_t size = sizeof who;
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) continue;
-    log::info("a program for diverted packets has connected",
-              {{"PID", std::to_string(who.pid)}, {"UID", std::to_string(who.uid)}});
     loop_.adopt(std::move(socket), {static_cast<std::uint32_t>(who.pid), who.uid, who.gid});
   }
 }

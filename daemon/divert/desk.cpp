@@ -80,6 +80,13 @@ Member Desk::choose(Port& port, std::uint64_t flow, std::int32_t below, Time now
   }
   if (size == 0) return kNoMember;
   const std::span<const Member> members{group.data(), size};
+  const auto any = [&](Member one) {
+    return (listeners_[one].flags & format::kBindAnyMember) != 0;
+  };
+  if (std::ranges::all_of(members, any))
+    return *std::ranges::min_element(members, {}, [&](Member one) {
+      return listeners_[one].queue.count + listeners_[one].given.count;
+    });
   if (port.pins.empty()) port.pins.resize(kPins);
   const auto rank = static_cast<std::uint64_t>(listeners_[group[0]].priority);
   Port::Pin& pin = port.pins[SipHash{key_}.add(flow).add(rank).finish() % kPins];
@@ -96,7 +103,8 @@ Desk::Fate Desk::divert(Packet& packet, const Terms& terms, const Place& place, 
                         Time now) {
   using enum Fate::Kind;
   Port* port = find_port(terms.port);
-  if (packet.divert_origin == terms.port && !terms.allow_own) return {pass};
+  if (packet.not_diverted || (packet.divert_origin == terms.port && !terms.allow_own))
+    return {pass};
   if (packet.hops >= kMostHops) {
     if (port != nullptr) ++port->counters.loops;
     return {drop, DropReason::divert_loop};
@@ -240,6 +248,8 @@ PacketRecord Desk::record_of(Listener& listener, Packet& packet, const Terms& te
   if (wants(format::Option::out_name)) record.options.out_name = corridor_.port_name(packet.egress);
   if (wants(format::Option::in_address))
     record.options.in_address = corridor_.address_of(packet.ingress, packet.family);
+  if (wants(format::Option::rule_name))
+    record.options.rule = corridor_.rule_name(place.rule().rule);
   if (wants(format::Option::link_header)) record.options.link = packet.frame.link();
   if (wants(format::Option::original_tuple) || wants(format::Option::reply_tuple)) {
     Tuple original, reply;
@@ -269,14 +279,13 @@ void Desk::copy_to_tees(Port& port, Packet& packet, const Terms& terms, const Pl
     record.header.flags = record.header.flags | format::kTee;
     record.header.timestamp_ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
     const std::size_t size = size_of(record);
-    Outbox& outbox = *listener.outbox;
-    if (outbox.is_full_for(size) && !listener.blocked) send(listener);
-    if (outbox.is_full_for(size)) {
+    if (has_no_room(listener, size) && !listener.blocked) send(listener);
+    if (has_no_room(listener, size)) {
       ++listener.counters.lost;
       if (listener.lost != 0xffff) ++listener.lost;
       continue;
     }
-    write(record, outbox.add(format::Kind::packets, size));
+    put(listener, record);
     ++listener.counters.delivered;
     listener.counters.bytes += record.packet.size();
     want_flush(member);
@@ -292,7 +301,8 @@ bool Desk::send(Listener& listener) {
   if (listener.blocked) return false;
   Outbox& outbox = *listener.outbox;
   if (outbox.empty()) return true;
-  const auto sent = listener.channel->send(outbox.finish(listener.lost, !listener.queue.empty()));
+  const auto sent = listener.channel->send(
+      listener.plain ? outbox.plain() : outbox.finish(listener.lost, !listener.queue.empty()));
   if (sent == Channel::Sent::full) {
     listener.blocked = true;
     return false;
@@ -301,6 +311,25 @@ bool Desk::send(Listener& listener) {
   listener.lost = 0;
   outbox.clear();
   return sent == Channel::Sent::sent;  // gone: whoever owns the channel will say forget()
+}
+
+bool Desk::has_no_room(const Listener& listener, std::size_t size) const {
+  if (listener.one_by_one()) return !listener.outbox->empty();
+  return listener.outbox->is_full_for(size);
+}
+
+void Desk::put(Listener& listener, const PacketRecord& record) {
+  if (!listener.plain)
+    return write(record, listener.outbox->add(format::Kind::packets, size_of(record)));
+  format::PlainHeader header;
+  header.id = record.header.id;
+  header.in_interface = record.header.in_interface;
+  header.rule_position = record.header.rule_position;
+  header.hook = record.header.hook;
+  const auto room =
+      listener.outbox->add(format::Kind::packets, sizeof header + record.packet.size());
+  std::memcpy(room.data(), &header, sizeof header);
+  std::ranges::copy(record.packet, room.subspan(sizeof header).begin());
 }
 
 // The packet's record goes into the outbox, and the packet to those that the listener has.
@@ -314,7 +343,7 @@ void Desk::emit(Listener& listener, Slot slot, Time now) {
       std::chrono::duration_cast<std::chrono::microseconds>(held_.deadline(slot) - now);
   record.header.deadline_us =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(left.count(), 0, 0xffffffff));
-  write(record, listener.outbox->add(format::Kind::packets, size_of(record)));
+  put(listener, record);
   held_.remove(listener.queue, slot);
   held.state = State::given;
   held.given = now;
@@ -331,7 +360,7 @@ void Desk::flush(Member member, Time now) {
   while (!listener.queue.empty() && listener.given.count < listener.credit) {
     const Slot slot = listener.queue.first;
     const std::size_t size = kFront + held_.at(slot).packet.frame.ip().size();
-    if (listener.outbox->is_full_for(size) && !send(listener)) return;
+    if (has_no_room(listener, size) && !send(listener)) return;
     emit(listener, slot, now);
   }
   if (!send(listener)) return;

@@ -18,7 +18,9 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/base/siphash.hpp"
@@ -48,6 +50,18 @@ struct Injection {
   std::uint32_t mark = 0;
   PortIndex in = kNoPort;
   PortIndex out = kNoPort;
+  std::optional<net::IpAddress> in_address{};  // of port `in`, if that is not said
+};
+
+// What a person may want to read later.
+struct Event {
+  enum class Kind : std::uint8_t { attached, drained, died, closed };
+  Kind kind = Kind::attached;
+  std::uint16_t port = 0;
+  Peer peer;
+  std::string name;
+  std::string_view why;     // closed: what was wrong
+  std::size_t packets = 0;  // died: that it had or that waited for it
 };
 
 // Where packets come from and go back to; called by the desk only.
@@ -66,6 +80,10 @@ class Corridor {
                                                    net::Family family) const noexcept = 0;
   // Both tuples of its connection; false if it has none.
   virtual bool tuples(const Packet& packet, Tuple& original, Tuple& reply) const noexcept = 0;
+  virtual void mark_connection(const Packet& packet, std::uint32_t mark,
+                               std::uint32_t mask) noexcept = 0;
+  // Of the rule with this number; empty if it is gone.
+  virtual std::string_view rule_name(std::uint32_t rule) const noexcept = 0;
 
  protected:
   ~Corridor() = default;
@@ -124,6 +142,10 @@ class Desk {
   // No new packets for this listener; when it has none it gets a notice.
   bool drain(Member member);
 
+  // What has happened since the last call; of more than kMostEvents the oldest are lost.
+  std::vector<Event> take_events() { return std::exchange(events_, {}); }
+  static constexpr std::size_t kMostEvents = 64;
+
   void set_access(std::shared_ptr<const Access> access) { access_ = std::move(access); }
   // What rules say, for those that bind.
   void set_rules(std::vector<Terms> rules);
@@ -148,7 +170,7 @@ class Desk {
   std::size_t held_bytes() const { return bytes_; }
   const std::vector<Port>& ports() const { return ports_; }
   const Listener& listener(Member member) const { return listeners_[member]; }
-  static constexpr std::size_t kPins = 4096;
+  static constexpr std::size_t kPins = 65536;
   static constexpr Duration kPinLife = std::chrono::seconds{60};
 
  private:
@@ -174,6 +196,9 @@ class Desk {
   void flush(Member member, Time now);
   bool send(Listener& listener);
   void emit(Listener& listener, Slot slot, Time now);
+  bool has_no_room(const Listener& listener, std::size_t size) const;
+  void put(Listener& listener, const PacketRecord& record);
+  void tell(Event::Kind kind, const Listener& listener, std::string_view why = {});
   HeldPackets::List* list_of(Held& held);
   void let_go(Slot slot, const Release& release);
   void expire(Slot slot);
@@ -182,7 +207,7 @@ class Desk {
   void notice(Listener& listener, std::uint64_t id, format::Code code, std::uint64_t value = 0);
   void finish_drain(Listener& listener);
   void bye(Listener& listener, std::string_view reason);
-  bool bind(Member member, const format::Record& record, Time now);
+  bool bind(Member member, const format::BindHeader& bind, Time now);
   bool bind_problem(Listener& listener, const format::BindHeader& bind, std::string_view& problem);
   void acknowledge(Listener& listener);
 
@@ -199,6 +224,7 @@ class Desk {
   FlowOrders flows_;
   std::shared_ptr<const Access> access_ = std::make_shared<Access>();
   std::vector<Terms> rules_;
+  std::vector<Event> events_;
 };
 
 }  // namespace masqgate::divert

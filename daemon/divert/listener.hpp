@@ -55,6 +55,7 @@ struct Listener {
   bool blocked = false;   // the channel took no more
   bool draining = false;  // gets no new packets
   bool drained = false;   // and knows that it has had all
+  bool plain = false;     // speaks without records (format.hpp, PlainHeader)
   std::uint8_t port = 0;  // index of the port's state, once bound
   std::uint16_t number = 0;
   std::uint16_t flags = 0;
@@ -74,6 +75,7 @@ struct Listener {
   Latency latency;
 
   bool is_tee() const { return (flags & format::kBindTee) != 0; }
+  bool one_by_one() const { return plain || (flags & format::kBindOneByOne) != 0; }
   bool may(std::uint32_t permission) const { return (permissions & permission) != 0; }
 };
 

@@ -11,9 +11,11 @@ namespace {
 constexpr std::uint32_t kKnownOptions =
     format::wants(format::Option::in_name) | format::wants(format::Option::out_name) |
     format::wants(format::Option::in_address) | format::wants(format::Option::link_header) |
-    format::wants(format::Option::original_tuple) | format::wants(format::Option::reply_tuple);
-constexpr std::uint16_t kKnownFlags =
-    format::kBindTee | format::kBindSegments | format::kBindPartialSums;
+    format::wants(format::Option::original_tuple) | format::wants(format::Option::reply_tuple) |
+    format::wants(format::Option::rule_name);
+constexpr std::uint16_t kKnownFlags = format::kBindTee | format::kBindSegments |
+                                      format::kBindPartialSums | format::kBindAnyMember |
+                                      format::kBindOneByOne;
 
 template <typename Header>
 void put_record(Outbox& outbox, format::Kind kind, const Header& header) {
@@ -66,32 +68,27 @@ bool Desk::bind_problem(Listener& listener, const format::BindHeader& bind,
   return !problem.empty();
 }
 
-bool Desk::bind(Member member, const format::Record& record, Time now) {
+bool Desk::bind(Member member, const format::BindHeader& bind, Time now) {
   Listener& listener = listeners_[member];
-  const auto bind = record.as<format::BindHeader>(format::Type::bind);
-  if (!bind) {
-    bye(listener, "the record that binds is too short");
-    return false;
-  }
   std::string_view problem;
-  if (bind_problem(listener, *bind, problem)) {
+  if (bind_problem(listener, bind, problem)) {
     bye(listener, problem);
     return false;
   }
   listener.bound = true;
-  listener.number = bind->port;
-  listener.port = port_index_[bind->port];
-  listener.flags = bind->flags;
-  listener.priority = bind->priority;
-  listener.weight = bind->weight;
-  listener.snapshot = bind->snapshot;
-  listener.options = bind->options;
+  listener.number = bind.port;
+  listener.port = port_index_[bind.port];
+  listener.flags = bind.flags;
+  listener.priority = bind.priority;
+  listener.weight = bind.weight;
+  listener.snapshot = bind.snapshot;
+  listener.options = bind.options;
   const std::uint32_t kind = listener.is_tee() ? format::kMayTee : format::kMayListen;
-  listener.permissions = bind->permissions | kind;
+  listener.permissions = bind.permissions | kind;
   const auto most = static_cast<std::uint32_t>(limits_.port_packets);
-  listener.credit = bind->credit == 0 ? most : std::min<std::uint32_t>(bind->credit, most);
-  const auto end = std::ranges::find(bind->name, '\0');
-  listener.name.assign(std::begin(bind->name), end);
+  listener.credit = bind.credit == 0 ? most : std::min<std::uint32_t>(bind.credit, most);
+  const auto end = std::ranges::find(bind.name, '\0');
+  listener.name.assign(std::begin(bind.name), end);
   for (char& c : listener.name)
     if (c < ' ' || c > '~') c = '?';
   Port& port = ports_[listener.port];
@@ -99,7 +96,8 @@ bool Desk::bind(Member member, const format::Record& record, Time now) {
       port.members, [&](Member other) { return listeners_[other].priority < listener.priority; });
   port.members.insert(behind, member);
   ++port.counters.attached;
-  acknowledge(listener);
+  tell(Event::Kind::attached, listener);
+  if (!listener.plain) acknowledge(listener);
   if (!listener.is_tee()) adopt_orphans(port, now);
   want_flush(member);
   return true;
@@ -186,6 +184,7 @@ void Desk::forget(Member member, Time now) {
   Port& port = ports_[listener.port];
   std::erase(port.members, member);
   if (!listener.draining) ++port.counters.deaths;
+  tell(listener.draining ? Event::Kind::drained : Event::Kind::died, listener);
   // A program that is started anew finds what comes meanwhile.
   for (const Terms& terms : rules_)
     if (terms.port == port.number && terms.death == Death::redeliver && !listener.is_tee())
@@ -219,7 +218,7 @@ void Desk::finish_drain(Listener& listener) {
 
 void Desk::notice(Listener& listener, std::uint64_t id, format::Code code, std::uint64_t value) {
   ++listener.counters.notices;
-  if (listener.channel == nullptr ||
+  if (listener.channel == nullptr || listener.plain ||
       listener.news->used() + sizeof(format::NoticeHeader) > format::kFullFrame)
     return;
   format::NoticeHeader record;
@@ -232,7 +231,12 @@ void Desk::notice(Listener& listener, std::uint64_t id, format::Code code, std::
 
 // Said at once: the channel will be closed behind it.
 void Desk::bye(Listener& listener, std::string_view reason) {
+  tell(Event::Kind::closed, listener, reason);
   send(listener);
+  if (listener.plain) {
+    listener.channel->send(std::as_bytes(std::span{reason}));
+    return;
+  }
   Outbox& outbox = *listener.news;
   outbox.clear();
   format::ByeHeader header;
@@ -244,6 +248,12 @@ void Desk::bye(Listener& listener, std::string_view reason) {
   std::ranges::copy(std::as_bytes(std::span{reason}), room.subspan(sizeof header).begin());
   listener.channel->send(outbox.finish(0, false));
   outbox.clear();
+}
+
+void Desk::tell(Event::Kind kind, const Listener& listener, std::string_view why) {
+  if (events_.size() == kMostEvents) events_.erase(events_.begin());
+  events_.push_back({kind, listener.number, listener.peer, listener.name, why,
+                     listener.given.count + listener.queue.count});
 }
 
 std::uint64_t Latency::quantile(double fraction) const {

@@ -74,6 +74,7 @@ std::size_t write_options(const PacketRecord::Options& options, std::span<std::b
   if (!options.link.empty()) to.add(format::Option::link_header, options.link);
   if (options.original) add_tuple(to, format::Option::original_tuple, *options.original);
   if (options.reply) add_tuple(to, format::Option::reply_tuple, *options.reply);
+  text(format::Option::rule_name, options.rule);
   return to.used();
 }
 

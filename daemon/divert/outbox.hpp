@@ -40,6 +40,10 @@ class Outbox {
   std::span<std::byte> add(format::Kind kind, std::size_t size);
   // The whole frame; afterwards clear().
   format::Bytes finish(std::uint16_t lost, bool more);
+  // The same without the frame's header.
+  format::Bytes plain() const {
+    return {bytes_.get() + sizeof(format::FrameHeader), used_ - sizeof(format::FrameHeader)};
+  }
   void clear();
 
  private:
@@ -58,6 +62,7 @@ struct PacketRecord {
     std::optional<net::IpAddress> in_address;
     format::Bytes link;
     std::optional<Tuple> original, reply;
+    std::string_view rule;
   } options;
 };
 

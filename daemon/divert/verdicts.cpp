@@ -1,6 +1,9 @@
 // What listeners say: verdicts, injected packets, and words about the connection itself.
 
+#include <algorithm>
+
 #include "daemon/divert/desk.hpp"
+#include "daemon/wire/bytes.hpp"
 
 namespace masqgate::divert {
 
@@ -12,16 +15,9 @@ class Verdicts {
 
   // False if the connection must end.
   bool read(format::Bytes frame) {
-    format::Reader reader{frame};
-    while (const auto record = reader.next()) {
-      if (!listener_.bound) {
-        if (record->type != format::Type::bind) return refuse("a listener binds first");
-        if (!desk_.bind(member_, *record, now_)) return false;
-        continue;
-      }
-      if (!take(*record)) return false;
-    }
-    if (reader.flaw() != format::Flaw::none) return refuse(format::sentence(reader.flaw()));
+    if (!listener_.bound && is_text(frame)) return bind_plain(frame);
+    const bool alive = listener_.plain ? take_plain(frame) : take_all(frame);
+    if (!alive) return false;
     if (listener_.draining) desk_.finish_drain(listener_);
     // There is credit again.
     if (!listener_.queue.empty()) desk_.want_flush(member_);
@@ -29,6 +25,61 @@ class Verdicts {
   }
 
  private:
+  bool take_all(format::Bytes frame) {
+    format::Reader reader{frame};
+    while (const auto record = reader.next()) {
+      if (!listener_.bound) {
+        if (record->type != format::Type::bind) return refuse("a listener binds first");
+        const auto bind = record->as<format::BindHeader>(format::Type::bind);
+        if (!bind) return refuse("the record that binds is too short");
+        if (!desk_.bind(member_, *bind, now_)) return false;
+        continue;
+      }
+      if (!take(*record)) return false;
+    }
+    if (reader.flaw() != format::Flaw::none) return refuse(format::sentence(reader.flaw()));
+    return true;
+  }
+
+  static bool is_text(format::Bytes frame) {
+    const auto text = std::as_bytes(std::span{format::kListen});
+    return frame.size() > text.size() && std::ranges::equal(frame.first(text.size()), text);
+  }
+
+  bool bind_plain(format::Bytes frame) {
+    listener_.plain = true;
+    std::uint32_t port = 0;
+    for (const std::byte digit : frame.subspan(format::kListen.size())) {
+      const auto value = std::to_integer<unsigned>(digit) - '0';
+      if (digit == std::byte{'\n'}) break;
+      if (value > 9 || port > 65535) return refuse("say: listen PORT");
+      port = port * 10 + value;
+    }
+    if (port > 65535) return refuse("say: listen PORT");
+    format::BindHeader bind;
+    bind.port = static_cast<std::uint16_t>(port);
+    std::string_view{"plain"}.copy(bind.name, sizeof bind.name);
+    return desk_.bind(member_, bind, now_);
+  }
+
+  bool take_plain(format::Bytes answer) {
+    if (answer.size() < sizeof(format::PlainHeader))
+      return refuse("an answer is shorter than its header");
+    const auto header = format::load<format::PlainHeader>(answer);
+    const format::Bytes data = answer.subspan(sizeof header);
+    const auto action = static_cast<format::Action>(header.action);
+    if (action != format::Action::accept && action != format::Action::drop)
+      return refuse("an answer is to accept (0) or to drop (1)");
+    if (data.size() > format::kLargestPacket) return refuse("an answer is too long");
+    format::VerdictHeader verdict;
+    verdict.id = header.id;
+    verdict.action = header.action;
+    verdict.argument = static_cast<std::uint16_t>(data.size());
+    verdict.flags = data.empty() ? 0 : format::kModified;
+    judge(verdict, data);
+    return true;
+  }
+
   bool refuse(std::string_view reason) {
     desk_.bye(listener_, reason);
     return false;
@@ -80,6 +131,8 @@ class Verdicts {
   void judge(const format::VerdictHeader& verdict, format::Bytes data) {
     const Slot slot = find(verdict.id);
     if (slot == kNoSlot) return;
+    if ((verdict.flags & ~format::kKnownVerdictFlags) != 0)
+      complain(verdict.id, format::Code::not_known);
     using format::Action;
     switch (static_cast<Action>(verdict.action)) {
       case Action::accept:
@@ -107,9 +160,13 @@ class Verdicts {
   void note_time(Slot slot) { listener_.latency.add(now_ - desk_.held_.at(slot).given); }
 
   void set_mark(Held& held, const format::VerdictHeader& verdict) {
-    if ((verdict.flags & format::kSetMark) == 0) return;
+    if ((verdict.flags & (format::kSetMark | format::kSetFlowMark)) == 0) return;
     if (!listener_.may(format::kMaySetMark)) return complain(verdict.id, format::Code::not_allowed);
-    held.packet.mark = (held.packet.mark & ~verdict.mark_mask) | (verdict.mark & verdict.mark_mask);
+    const std::uint32_t mask = verdict.mark_mask;
+    if ((verdict.flags & format::kSetMark) != 0)
+      held.packet.mark = (held.packet.mark & ~mask) | (verdict.mark & mask);
+    if ((verdict.flags & format::kSetFlowMark) != 0)
+      desk_.corridor_.mark_connection(held.packet, verdict.mark, mask);
   }
 
   void give_order(const Held& held, const format::VerdictHeader& verdict) {
@@ -154,6 +211,7 @@ class Verdicts {
       return desk_.let_go(slot, {Release::Kind::drop, DropReason::divert_bad_packet});
     }
     set_mark(held, verdict);
+    if ((verdict.flags & format::kNoMoreDivert) != 0) held.packet.not_diverted = true;
     pass_on(slot, (verdict.flags & format::kFlowOffload) != 0 && verdict.budget == 0);
   }
 
@@ -248,6 +306,11 @@ class Verdicts {
     };
     injection.in = port_of(header.in_interface);
     injection.out = port_of(header.out_interface);
+    const auto address = std::as_bytes(std::span{header.in_address});
+    if (std::ranges::any_of(address, [](std::byte b) { return b != std::byte{}; }))
+      injection.in_address = wire::load_v4(address, 0);
+    if ((header.flags & ~format::kFixChecksums) != 0)
+      complain(header.cookie, format::Code::not_known);
     injection.hops = 1;
     if (header.relates_to != 0) {
       const Slot slot = desk_.held_.find(header.relates_to);

@@ -139,12 +139,21 @@ void Ruleset::number_counters() {
     for (std::size_t r = 0; r < chains_[c].rules.size(); ++r) {
       chains_[c].rules[r].number = number_of(chains_[c].name, chains_[c].rules[r].id);
       chains_[c].rules[r].counter = static_cast<CounterIndex>(names_.size());
+      numbers_.emplace_back(chains_[c].rules[r].number, chains_[c].rules[r].counter);
       names_.emplace_back(chain, r);
     }
     if (std::ranges::find(hooks_, chain) == hooks_.end()) continue;
     chains_[c].policy_counter = static_cast<CounterIndex>(names_.size());
     names_.emplace_back(chain, kPolicy);
   }
+  std::ranges::sort(numbers_);
+}
+
+std::string_view Ruleset::name_of(std::uint32_t rule) const noexcept {
+  const auto found =
+      std::ranges::lower_bound(numbers_, rule, {}, &decltype(numbers_)::value_type::first);
+  return found == numbers_.end() || found->first != rule ? std::string_view{}
+                                                         : counter(found->second).rule;
 }
 
 Ruleset::CounterName Ruleset::counter(CounterIndex index) const {

@@ -108,6 +108,9 @@ class Ruleset {
   };
   CounterName counter(CounterIndex index) const;  // index < counters()
 
+  // The id of the rule with this number; empty if there is none.
+  std::string_view name_of(std::uint32_t rule) const noexcept;
+
   // By counter: the fingerprints of rules and policies.
   std::vector<std::uint64_t> fingerprints() const;
 
@@ -138,6 +141,7 @@ class Ruleset {
   std::vector<RuleFinder> finders_;  // of the chains
   std::array<ChainIndex, kHookNames.size()> hooks_{kNone, kNone, kNone, kNone, kNone, kNone};
   std::vector<std::pair<ChainIndex, std::size_t>> names_;  // counter -> chain, rule or kPolicy
+  std::vector<std::pair<std::uint32_t, CounterIndex>> numbers_;  // of rules, ascending
   std::vector<CellWish> cells_;
   bool asks_for_time_ = false;
   bool diverts_ = false;

@@ -114,6 +114,7 @@ struct Packet {
   // What programs have had to do with it (daemon/divert).
   std::uint8_t hops = 0;              // how often it was diverted or injected
   std::uint16_t divert_origin = 0;    // the port that it was injected by; 0: none
+  bool not_diverted = false;          // a program wanted no rule to divert it again
   bool rewritten = false;             // one of them changed whom it speaks for or to
   bool new_destination = false;       // one of them changed it: the route is asked for again
   divert::RuleWalk* rules = nullptr;  // while chains are asked: where from, and where it stopped

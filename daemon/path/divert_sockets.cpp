@@ -49,6 +49,11 @@ void DivertSockets::adopt(UniqueFd descriptor, const divert::Peer& peer) {
   while (place < sockets_.size() && sockets_[place]) ++place;
   if (place == sockets_.size()) return;
   const auto tag = kFirstTag + static_cast<std::uint32_t>(place);
+  // As much may wait in the kernel for a program that is a little late; without the right to ask for
+  // it (CAP_NET_ADMIN) it stays at the system's limit.
+  const int room = kSendBuffer;
+  if (::setsockopt(descriptor.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
+    ::setsockopt(descriptor.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
   auto socket = std::make_unique<Socket>(std::move(descriptor), poller_, tag);
   socket->member = shard_.diverting().desk().attach(*socket, peer);
   if (socket->member == divert::kNoMember) return;

@@ -18,7 +18,8 @@ namespace masqgate::path {
 class DivertSockets {
  public:
   static constexpr std::uint32_t kFirstTag = 0x80000000;
-  static constexpr int kFramesAtOnce = 8;  // of one program, before others get their turn
+  static constexpr int kFramesAtOnce = 8;      // of one program, before others get their turn
+  static constexpr int kSendBuffer = 2 << 20;  // bytes that the kernel keeps for one program
 
   DivertSockets(Shard& shard, port::Poller& poller);
   ~DivertSockets();

@@ -72,6 +72,7 @@ void stand_alike(const Packet& from, Packet& to) {
   to.mark = from.mark;
   to.hops = from.hops;
   to.divert_origin = from.divert_origin;
+  to.not_diverted = from.not_diverted;
   to.list = from.list;
   to.stage = from.stage;
 }
@@ -281,6 +282,17 @@ bool Diverting::tuples(const Packet& packet, Tuple& original, Tuple& reply) cons
   return true;
 }
 
+void Diverting::mark_connection(const Packet& packet, std::uint32_t mark,
+                                std::uint32_t mask) noexcept {
+  Connection* connection = packet.connection;
+  if (connection == nullptr || connection->serial != packet.connection_serial) return;
+  connection->mark = (connection->mark & ~mask) | (mark & mask);
+}
+
+std::string_view Diverting::rule_name(std::uint32_t rule) const noexcept {
+  return shard_.policy().ruleset->name_of(rule);
+}
+
 // Injected packets are looked at as received ones are: nothing that a program writes is believed.
 std::optional<format::Code> Diverting::inject(const divert::Injection& how,
                                               format::Bytes bytes) noexcept {
@@ -299,6 +311,8 @@ std::optional<format::Code> Diverting::inject(const divert::Injection& how,
   const net::IpAddress source = packet.tuple.source_address;
   const bool own = policy.owner_of(source) != kNoPort;
   packet.ingress = how.in != kNoPort ? how.in : how.out;
+  if (packet.ingress == kNoPort && how.in_address)
+    packet.ingress = policy.owner_of(*how.in_address);
   if (packet.ingress == kNoPort && how.outward && !policy.ports.empty()) packet.ingress = 0;
   if (!shard_.is_port(packet.ingress)) return Code::no_interface;
   if (!how.may_spoof) {

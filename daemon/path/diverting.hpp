@@ -49,6 +49,9 @@ class Diverting final : divert::Corridor {
   std::optional<net::IpAddress> address_of(PortIndex port,
                                            net::Family family) const noexcept override;
   bool tuples(const Packet& packet, Tuple& original, Tuple& reply) const noexcept override;
+  void mark_connection(const Packet& packet, std::uint32_t mark,
+                       std::uint32_t mask) noexcept override;
+  std::string_view rule_name(std::uint32_t rule) const noexcept override;
 
   divert::Facts facts_of(const Packet& packet, firewall::Hook hook) const;
   std::optional<Verdict> hand_over(Packet& packet, const divert::Terms& terms,

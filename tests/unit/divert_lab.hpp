@@ -126,6 +126,11 @@ struct FakeCorridor final : Corridor {
     reply = packet.tuple.inverted();
     return true;
   }
+  std::uint32_t connection_mark = 0;
+  void mark_connection(const Packet&, std::uint32_t mark, std::uint32_t mask) noexcept override {
+    connection_mark = (connection_mark & ~mask) | (mark & mask);
+  }
+  std::string_view rule_name(std::uint32_t) const noexcept override { return "look"; }
 };
 
 struct DivertLab {

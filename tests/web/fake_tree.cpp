@@ -228,7 +228,11 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("path", Node{.summary = "the corridor",
                         .read = constant(Json{{"stages", {"track", "route"}}}),
                         .read_text = constant_text("track → route\n")});
-  tree.add("divert", Node{.summary = "divert", .read = constant(Json{{"ports", Json::array()}})});
+  Node divert{.summary = "divert", .read = constant(Json{{"ports", Json::array()}})};
+  divert.remove = [](std::string) -> awaitable<void> { co_return; };
+  tree.add("divert", std::move(divert));
+  for (const char* path : {"net/divert", "net/netfilter/nfnetlink_queue"})
+    tree.add(path, Node{.summary = path, .read_text = constant_text("")});
   tree.add("rules", Node{.summary = "rules",
                          .parameters = {{"unused", "only those without hits"}},
                          .read = constant(Json{{"rules", Json::array()}})});
