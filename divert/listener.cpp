@@ -33,12 +33,25 @@ void Packet::say(format::VerdictHeader verdict, std::span<const std::byte> data)
   answered_ = true;
   if (is_copy()) return;
   verdict.id = header_.id;
-  verdict.prefix.length = static_cast<std::uint32_t>(sizeof verdict + format::padded(data.size()));
+  listener_->say(verdict, data);
+}
+
+void Listener::say(const format::VerdictHeader& verdict, std::span<const std::byte> data) {
+  if (data.size() > format::kLargestPacket)
+    throw std::invalid_argument("a packet has at most 65535 bytes");
+  format::VerdictHeader header = verdict;
+  header.prefix.length = static_cast<std::uint32_t>(sizeof header + format::padded(data.size()));
   if (!data.empty()) {
-    verdict.flags |= format::kModified;
-    verdict.argument = static_cast<std::uint16_t>(data.size());
+    header.flags |= format::kModified;
+    header.argument = static_cast<std::uint16_t>(data.size());
   }
-  listener_->add(bytes_of(verdict), data);
+  add(bytes_of(header), data);
+}
+
+void Listener::drain() {
+  flush();
+  add(bytes_of(format::DrainHeader{}), {});
+  send_frame(format::Kind::control);
 }
 
 void Packet::say(format::Action action) {
@@ -92,6 +105,7 @@ void Packet::repeat(std::uint32_t rule) {
 
 Listener::Listener(std::uint16_t port, const Options& options)
     : drop_unanswered_{options.drop_unanswered},
+      settles_{options.settles},
       in_{std::make_unique<std::byte[]>(format::kLargestFrame)},
       out_{std::make_unique<std::byte[]>(2 * format::kLargestFrame)} {
   sockaddr_un address{};
@@ -174,7 +188,7 @@ void Listener::flush() {
 
 void Listener::settle() {
   for (Packet& packet : packets_)
-    if (!packet.answered_)
+    if (settles_ && !packet.answered_)
       packet.say(drop_unanswered_ ? format::Action::drop : format::Action::accept);
   packets_.clear();
 }

@@ -38,6 +38,7 @@ struct Options {
   std::uint32_t permissions = format::kMayListen;
   std::uint16_t flags = format::kBindSegments;
   bool drop_unanswered = false;
+  bool settles = true;  // false: what has no verdict yet keeps waiting, and gets it later by its id
 };
 
 class Listener;
@@ -85,8 +86,13 @@ class Listener {
   // Does not wait; empty if there is nothing now.
   std::span<Packet> poll();
   void flush();
-  // One verdict for all packets up to this one.
+  // One verdict for all packets of the batch.
   void accept_all();
+  // A verdict by id, of any packet that was received and has none; a second one is a notice.
+  void say(const format::VerdictHeader& verdict, std::span<const std::byte> data = {});
+  // No new packets from now on; a notice `drained` comes when all have their verdict.
+  void drain();
+  bool is_gone() const { return gone_; }  // masqgate has closed the connection
 
   // Notices that have come; the caller clears them.
   std::vector<format::NoticeHeader> notices;
@@ -104,6 +110,7 @@ class Listener {
   int fd_ = -1;
   bool gone_ = false;
   bool drop_unanswered_;
+  bool settles_;
   format::BoundHeader bound_;
   std::unique_ptr<std::byte[]> in_, out_;
   std::size_t used_ = sizeof(format::FrameHeader);

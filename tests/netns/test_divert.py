@@ -101,6 +101,7 @@ print(" ".join(map(str, got)), flush=True)
 
 def send_numbers(lab, count, during, pause=0.001):
     """What arrives of so many numbered packets, while `during` happens."""
+    lab.alice.run("ping", "-c", "1", l.SERVER)  # few packets wait for a neighbour that is not known yet
     collector = lab.server.start(sys.executable, "-c", COLLECT, "9000", str(count))
     collector.wait_for("ready")
     sender = lab.alice.start(sys.executable, "-c", NUMBERS, l.SERVER, "9000", str(count), str(pause))
@@ -258,6 +259,204 @@ def natd(lab):
         check_equal(len(page), 50000, "bytes of the page")
         check_equal({peer[0] for peer in web.peers}, {l.ROUTER_WAN}, "whom the server saw")
         translator.kill()
+
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
+
+
+def example(lab, name, *words, **environment):
+    """An example's program, once it is there as a listener."""
+    if name in os.environ:
+        command = (os.environ[name],)
+    elif name.endswith(".py"):
+        command = (sys.executable, EXAMPLES / name)
+    else:
+        return None  # told by hand, without the build's environment
+    before = len(state(lab)["listeners"])
+    process = lab.router.start("env", "PYTHONUNBUFFERED=1", f"PYTHONPATH={CLIENTS}",
+                               *(f"{k}={v}" for k, v in environment.items()), *map(str, command), *map(str, words))
+    l.wait_until(lambda: len(state(lab)["listeners"]) > before or not process.running(), f"{name} to listen")
+    check(process.running(), f"{name} ended: {process.output()}")
+    return process
+
+
+@story("D4: the first program in C prints what comes and lets it pass", needs_masqgate=True)
+def c_program(lab):
+    start(lab, PORT)
+    listener = example(lab, "FIRST_IN_C", PORT)
+    if listener is None:
+        return
+    lab.alice.run("ping", "-c", "2", l.SERVER)
+    listener.wait_for("protocol 1 by rule 1")
+
+
+@story("D4: a program of old, not built anew: a translator on two divert sockets, preloaded", needs_masqgate=True)
+def natd_classic(lab):
+    config = r.configuration()
+    config["nat"] = []
+    config["firewall"] = {"prerouting": {"rules": [{"id": "in", "in": "wan", "action": {"divert": 8668}},
+                                                   {"id": "out", "in": "lan", "action": {"divert": 8669}}]}}
+    lab.masqgate.start(config)
+    web = servers.Http(lab.server, page=b"x" * 50000)
+    if example(lab, "NATD_CLASSIC", l.ROUTER_WAN, 8668, 8669, LD_PRELOAD=os.environ.get("DIVERT_PRELOAD")) is None:
+        return
+    l.wait_until(lambda: len(state(lab)["listeners"]) == 2, "both sockets")
+    page = lab.alice.run("curl", "-sS", "--max-time", "20", f"http://{l.SERVER}/").stdout
+    check_equal(len(page), 50000, "bytes of the page")
+    check_equal({peer[0] for peer in web.peers}, {l.ROUTER_WAN}, "whom the server saw")
+    check(all(row["modified"] > 5 for row in state(lab)["listeners"]), "the packets were not changed")
+
+
+# sin_zero, where the token is, does not come through Python; and all four go back with the address of the last one.
+MIXED_UP = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 254)
+s.bind(("0.0.0.0", %d))
+print("ready", flush=True)
+while True:
+    packets = []
+    for _ in range(4):
+        packet, address = s.recvfrom(65535)
+        packets.append(packet)
+    for packet in reversed(packets):
+        s.sendto(packet, address)
+""" % PORT
+
+
+@story("F1: a program that mixes up addresses and gives packets back in another order loses none", needs_masqgate=True)
+def mixed_up(lab):
+    if "DIVERT_PRELOAD" not in os.environ:
+        return
+    start(lab, PORT, protocol="udp")
+    with subprocess.Popen([sys.executable, "-c", MIXED_UP], stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "LD_PRELOAD": os.environ["DIVERT_PRELOAD"]}) as process:
+        check_equal(process.stdout.readline(), "ready\n", "what it says")
+        check_equal(sorted(send_numbers(lab, 400, lambda: None)), list(range(400)), "what arrives")
+        row = state(lab)["listeners"][0]
+        check_equal((row["accepted"], row["modified"], row["injected"]), (400, 0, 0), "accepted by id, as they were")
+        process.kill()
+
+
+INJECTOR = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 254)
+s.bind(("0.0.0.0", %d))
+def ping(source, target):
+    head = bytes.fromhex("4500001c000100004001") + bytes(2) + socket.inet_aton(source) + socket.inet_aton(target)
+    return head + bytes.fromhex("0800000000000007")
+s.sendto(ping(sys.argv[1], sys.argv[2]), ("0.0.0.0", 0))
+s.sendto(ping(sys.argv[3], sys.argv[2]), (sys.argv[4], 0))
+try:
+    s.sendto(ping(sys.argv[3], sys.argv[2]), ("203.0.113.99", 0))
+except OSError as error:
+    print("refused:", error.errno, flush=True)
+s.recv(100)
+""" % PORT
+
+
+@story("F1: pure injection: out with no address, in with an interface's; with a stranger's it is refused",
+       needs_masqgate=True)
+def classic_injection(lab):
+    if "DIVERT_PRELOAD" not in os.environ:
+        return
+    start(lab, PORT, protocol="tcp")
+    lab.alice.run("ping", "-c", "1", l.SERVER)
+    seen = l.Capture(lab.server, "eth0", "icmp[0] == 8 and icmp[4:2] == 0 and icmp[6:2] == 7")
+    injector = lab.router.start("env", "LD_PRELOAD=" + os.environ["DIVERT_PRELOAD"], sys.executable, "-c", INJECTOR,
+                                l.ROUTER_WAN, l.SERVER, l.ALICE, l.ROUTER_LAN)
+    injector.wait_for("refused: 99")
+    l.wait_until(lambda: state(lab)["listeners"][0]["injected"] == 2, "both to be sent")
+    l.wait_until(lambda: len(seen.packets()) == 2, "both to arrive")
+
+
+@story("D4: plain datagrams, without any library", needs_masqgate=True)
+def plain(lab):
+    start(lab, PORT)
+    listener = example(lab, "plain.py", PORT)
+    lab.alice.run("ping", "-c", "3", l.SERVER)
+    listener.wait_for("{1: 6}")
+    check_equal(len(lab.alice.run("ping", "-c", "2", l.SERVER).stdout.split("bytes from")), 3, "answers")
+    check_equal(state(lab)["listeners"][0]["name"], "plain", "its name")
+
+
+@story("D4: the logger of names tells what was asked for", needs_masqgate=True)
+def dns_logger(lab):
+    start(lab, PORT, protocol="udp")
+    logger = example(lab, "dns_logger.py")
+    query = bytes.fromhex("123401000001000000000000") + b"\x07example\x03org\x00\x00\x01\x00\x01"
+    lab.alice.run(sys.executable, "-c", f"import socket; socket.socket(2, 2).sendto({query!r}, ('{l.SERVER}', 53))")
+    logger.wait_for(f"{l.ALICE} example.org")
+
+
+@story("D4: the blocker of flows ends a flow with the word in it, and lets the others alone", needs_masqgate=True)
+def flow_blocker(lab):
+    start(lab, {"port": 2223, "nobody": "pass"})
+    servers.Http(lab.server, page=b"x" * 300000)
+    blocker = example(lab, "flow_blocker.py", "secret")
+    fetch = ("curl", "-sS", "--max-time")
+    check_equal(len(lab.alice.run(*fetch, "20", f"http://{l.SERVER}/").stdout), 300000, "bytes of the page")
+    check(state(lab)["ports"][0]["offloaded"] > 0, "the flow was not let alone")
+    check(lab.alice.run(*fetch, "2", f"http://{l.SERVER}/secret", check=False).returncode != 0, "the word passed")
+    blocker.wait_for("blocked")
+    check(state(lab)["ports"][0]["blocked"] > 0, "its later packets were not blocked")
+
+
+@story("D4: delay and loss: a round trip takes as long as it was told to, and some are lost", needs_masqgate=True)
+def delay_and_loss(lab):
+    start(lab, 2224, protocol="icmp")
+    example(lab, "delay_and_loss.py", 60, 0)
+    answer = lab.alice.run("ping", "-c", "3", "-i", "0.2", l.SERVER).stdout
+    fastest = float(answer.rsplit("=", 1)[1].split("/")[0])
+    check(fastest >= 119, f"a round trip of {fastest} ms, and both ways were to take 60 ms")
+
+
+@story("complaint 2: an interface goes down while verdicts come: the program hears no error and goes on",
+       needs_masqgate=True)
+def errno_storm(lab):
+    start(lab, PORT, protocol="udp")
+    listener = program()
+
+    def flap():
+        l.wait_until(lambda: state(lab)["listeners"][0]["accepted"] > 100, "verdicts")
+        lab.router.ip("link set dev wan0 down")
+        before = state(lab)["listeners"][0]["accepted"]
+        l.wait_until(lambda: state(lab)["listeners"][0]["accepted"] > before + 100, "verdicts while it is down")
+        lab.router.ip("link set dev wan0 up")
+    send_numbers(lab, 2000, flap, pause=0.005)
+    l.wait_until(lambda: lab.alice.run("ping", "-c", "1", "-W", "1", l.SERVER, check=False).returncode == 0, "the link")
+    check_equal(send_numbers(lab, 50, lambda: None), list(range(50)), "afterwards")
+    check(listener.poll() is None, "the program ended")
+    stop(listener)
+
+
+@story("U2, D3: drained by REST it gets no more and others take over; tree and log tell who came, went and died",
+       needs_masqgate=True)
+def doors(lab):
+    start(lab, PORT, protocol="icmp")
+    one = Accepting(lambda p: p.accept(), name="one")
+    ping = ("ping", "-c", "1", "-W", "5", l.SERVER)
+    lab.alice.run(*ping)
+    row = lab.masqgate.text("net/divert").splitlines()[1].split()
+    check_equal(row[:6], [str(PORT), str(os.getpid()), str(os.getuid()), "one", "0", "0"], "the row")
+    check_equal(lab.masqgate.text("net/netfilter/nfnetlink_queue").split()[0], str(PORT), "the queue")
+    lab.masqgate.rest.delete("/v1/divert/" + state(lab)["listeners"][0]["id"])
+    l.wait_until(lambda: state(lab)["listeners"][0]["draining"], "draining")
+    two = Accepting(lambda p: p.accept(), name="two")
+    seen = len(one.seen)
+    lab.alice.run(*ping)
+    check_equal((len(one.seen), len(two.seen)), (seen, 2), "who saw it")
+    one.close()
+    victim = program(LISTENER.replace(str(PORT), "2299"))
+    stop(victim)
+    log = lab.masqgate.process
+    l.wait_until(lambda: "for diverted packets has left" in log.output() and "NAME=two" in log.output() and
+                 "for diverted packets is gone PORT=2299" in log.output(), "the log to tell")
+    try:
+        lab.masqgate.rest.delete("/v1/divert/63")
+        raise l.Failed("a listener that is not there was drained")
+    except r.Refused as refused:
+        check_equal(refused.status, 404, "status")
+    two.close()
 
 
 @story("D3: a copy for a tee, and it holds nothing up", needs_masqgate=True)

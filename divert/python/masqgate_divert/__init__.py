@@ -32,25 +32,27 @@ FRAME = struct.Struct("<IBBBBIHH")
 PREFIX = struct.Struct("<IHH")
 PACKET = struct.Struct("<IHHQQQIIIIIIIIIHHBBBBHHHHHHHHI")
 VERDICT = struct.Struct("<IHHQBBHIIIII")
-INJECT = struct.Struct("<IHHQQIIIIIIBBHI")
+INJECT = struct.Struct("<IHHQQIIIIIIB3x4s")
 NOTICE = struct.Struct("<IHHQIIQ")
 BIND = struct.Struct("<IHHHHhHIIII32s")
 BOUND = struct.Struct("<IHHHHhHIIIIIIIBBBBIIQ")
 assert (FRAME.size, PACKET.size, VERDICT.size, INJECT.size, NOTICE.size, BIND.size, BOUND.size) == \
     (16, 96, 40, 56, 32, 64, 64)
 
+_LENGTH, _ID = struct.Struct("<I").unpack_from, struct.Struct("<Q").unpack_from
+
 CONTROL, PACKETS, VERDICTS, NOTICES = range(4)
 T_PACKET, T_VERDICT, T_INJECT, T_NOTICE, T_BIND, T_BOUND, T_DRAIN, T_BYE = 1, 2, 3, 4, 18, 19, 23, 24
 ACCEPT, DROP, REPEAT_AT, REQUEUE, REJECT, HOLD, ACCEPT_UPTO, DROP_UPTO = range(8)
-MODIFIED, SET_MARK, SET_FLOWMARK, FLOW_OFFLOAD, FLOW_BLOCK, KEEP_CHECKSUMS = 1, 2, 4, 8, 16, 32
+MODIFIED, SET_MARK, SET_FLOWMARK, FLOW_OFFLOAD, FLOW_BLOCK, KEEP_CHECKSUMS, NO_MORE_DIVERT = 1, 2, 4, 8, 16, 32, 128
 PORT, HOST, NET, PROHIBITED, RESET = range(5)  # how to reject
 MAY = {"listen": 1, "tee": 2, "inject": 4, "inject_spoofed": 8, "set_mark": 16, "steer": 32, "see_link": 64}
-BIND_TEE, BIND_SEGMENTS, BIND_PARTIAL_SUMS = 1, 4, 8
+BIND_TEE, BIND_SEGMENTS, BIND_PARTIAL_SUMS, BIND_ANY_MEMBER = 1, 4, 8, 64
 TEE, FRAGMENT, TRUNCATED, REDELIVERED, FIRST_OF_FLOW, INJECTED, IPV6 = 1, 2, 64, 256, 512, 1024, 4096
 HOOKS = ("", "input", "forward", "output", "prerouting", "postrouting")
 CODES = ("", "expired", "unknown_id", "bad_packet", "not_allowed", "loop", "no_interface", "too_fast", "rule_gone",
-         "lost", "drained")
-OPTIONS = {"in_if": 1, "out_if": 2, "in_address": 3, "link": 4, "original": 5, "reply": 6}
+         "lost", "drained", "not_known")
+OPTIONS = {"in_if": 1, "out_if": 2, "in_address": 3, "link": 4, "original": 5, "reply": 6, "rule": 8}
 UDP, TCP = 17, 6
 
 
@@ -170,6 +172,12 @@ class Packet:
         return None
 
     @property
+    def rule_name(self):
+        """The rule's id, if options=["rule"] was asked for."""
+        value = self.option("rule")
+        return bytes(value).decode() if value is not None else ""
+
+    @property
     def in_if(self):
         value = self.option("in_if")
         return bytes(value).decode() if value is not None else ""
@@ -186,10 +194,12 @@ class Packet:
         if not self.is_copy:
             self._d._add(verdict(self.id, action, **more))
 
-    def accept(self, mark=None, mask=0xFFFFFFFF, data=b"", offload=None, keep_checksums=False):
-        """On to the next rule; with another mark, with other bytes, or "no more of this flow to me"
-        (offload=0: ever; else so many packets)."""
-        flags = KEEP_CHECKSUMS if keep_checksums else 0
+    def accept(self, mark=None, mask=0xFFFFFFFF, data=b"", offload=None, keep_checksums=False, flow_mark=False,
+               divert=True):
+        """On to the next rule; with another mark (flow_mark: of its connection, too), with other bytes, or "no more of
+        this flow to me" (offload=0: ever; else so many packets). divert=False: no rule behind diverts it again."""
+        flags = (KEEP_CHECKSUMS if keep_checksums else 0) | (SET_FLOWMARK if flow_mark else 0)
+        flags |= 0 if divert else NO_MORE_DIVERT
         if mark is not None:
             flags |= SET_MARK
         if offload is not None:
@@ -220,30 +230,66 @@ class Packet:
         self._d._add(verdict(self.id, HOLD, argument=int(seconds * 1000)))
 
 
-class Batch(list):
-    """The packets of one frame, answered one by one or all together."""
+class Batch:
+    """The packets of one frame, answered one by one or all together. Objects are made of them only when asked for."""
 
-    def _all(self, action):
-        last = None
-        for packet in self:
-            if not packet.answered and not packet.is_copy:
-                packet.answered, last = True, packet
-        if last is not None:
-            last._d._add(verdict(last.id, action))
+    __slots__ = ("_d", "_frame", "_packets", "_count")
+
+    def __init__(self, listener=None, frame=None):
+        self._d, self._frame, self._packets = listener, frame, None if frame is not None else []
+        self._count = FRAME.unpack_from(frame)[6] if frame is not None else 0
+
+    def _all(self):
+        if self._packets is None:
+            self._packets = [Packet(self._d, r) for kind, r, _ in records(memoryview(self._frame)) if kind == T_PACKET]
+        return self._packets
+
+    def __iter__(self):
+        return iter(self._all())
+
+    def __getitem__(self, index):
+        return self._all()[index]
+
+    def __len__(self):
+        return self._count if self._packets is None else len(self._packets)
+
+    def _last_untouched(self):
+        """The id of the last packet while nobody has looked at one of them; 0: better look at each."""
+        if self._packets is not None:
+            return 0
+        at, end, last, frame, size = FRAME.size, len(self._frame), 0, self._frame, _LENGTH
+        for _ in range(self._count):
+            last = at
+            at += size(frame, at)[0]
+            if at > end or at == last:
+                return 0
+        kind, packet = (PREFIX.unpack_from(frame, last)[1], _ID(frame, last + 8)[0]) if last else (0, 0)
+        return packet if kind == T_PACKET else 0
+
+    def _answer(self, action):
+        last = self._last_untouched()
+        if last:
+            self._packets = []
+        else:
+            for packet in self._all():
+                if not packet.answered and not packet.is_copy:
+                    packet.answered, last = True, packet.id
+        if last:
+            self._d._add(verdict(last, action))
 
     def accept(self):
         """All that have no verdict yet, and every packet that came before them."""
-        self._all(ACCEPT_UPTO)
+        self._answer(ACCEPT_UPTO)
 
     def drop(self):
-        self._all(DROP_UPTO)
+        self._answer(DROP_UPTO)
 
 
 class Listener:
     """A connection that is bound to a port. Not for several threads at once."""
 
     def __init__(self, port, name="", socket=SOCKET, priority=0, weight=1, credit=0, snapshot=0, options=(),
-                 tee=False, segments=False, permissions=(), default="accept"):
+                 tee=False, segments=False, any_member=False, permissions=(), default="accept"):
         self.default, self.notices, self.lost = default, [], 0
         self._out, self._size, self._waiting, self._current = [], 0, [], None
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
@@ -252,7 +298,8 @@ class Listener:
             wanted = MAY["tee" if tee else "listen"]
             for one in permissions:
                 wanted |= MAY[one]
-            flags = (BIND_TEE if tee else 0) | (BIND_SEGMENTS if segments else 0)
+            flags = (BIND_TEE if tee else 0) | (BIND_SEGMENTS if segments else 0) | \
+                (BIND_ANY_MEMBER if any_member else 0)
             asked = sum(1 << OPTIONS[one] for one in options)
             self.socket.send(_frame(CONTROL, [BIND.pack(
                 BIND.size, T_BIND, BIND.size, port, flags, priority, weight, credit, snapshot, asked, wanted,
@@ -301,12 +348,11 @@ class Listener:
         frame = self.socket.recv(LARGEST_FRAME, flags)
         if not frame:
             return False
-        view = memoryview(frame)
         if frame[6] == PACKETS:
             self.lost += FRAME.unpack_from(frame)[7]
-            self._waiting.append(Batch(Packet(self, r) for kind, r, _ in records(view) if kind == T_PACKET))
+            self._waiting.append(Batch(self, frame))
             return True
-        for kind, record, header in records(view):
+        for kind, record, header in records(memoryview(frame)):
             if kind == T_NOTICE:
                 self.notices.append(Notice(*NOTICE.unpack_from(record)[3:]))
             elif kind == T_BOUND:
@@ -372,7 +418,7 @@ class Listener:
         Needs permission "inject". What went wrong comes as a notice with the cookie."""
         size = _padded(INJECT.size + len(data))
         head = INJECT.pack(size, T_INJECT, INJECT.size, cookie, relates_to, len(data), 1, mark, 0, in_port, out_port,
-                           int(out), 0, 0, 0)
+                           int(out), bytes(4))
         self._add(head + bytes(data) + bytes(size - INJECT.size - len(data)))
         self.flush()
 
