@@ -120,19 +120,23 @@ class Masqgate(Router):
     name = "masqgate"
     spin_us = 0
     rules = []  # before the others, in chain forward
+    divert = {}
+
+    def ports(self):
+        return {"lan": {"nics": ["lan0"], "addresses": [f"{ROUTER_LAN}/24"]},
+                "wan": {"nics": ["wan0"], "addresses": [f"{ROUTER_WAN}/24"]}}
 
     def start(self):
-        lan, wan = ({"nics": [nic], "addresses": [f"{address}/24"]}
-                    for nic, address in (("lan0", ROUTER_LAN), ("wan0", ROUTER_WAN)))
         self.daemon = r.Masqgate(self.bench)
         self.daemon.start({
-            "ports": {"lan": lan, "wan": wan},
+            "ports": self.ports(),
             "nat": [{"masquerade": "wan", "source": "10.10.0.0/24"}],
             "firewall": {"forward": {"policy": "drop", "rules": [
                 *self.rules,
                 {"id": "answers", "state": ["established", "related"], "action": "accept"},
                 {"id": "out", "in": "lan", "out": "wan", "action": "accept"}]}},
             "shard": {"spin_us": self.spin_us},
+            "divert": self.divert,
         })
         self.processes = [self.daemon.process]
 
