@@ -195,19 +195,34 @@ def rubbish(lab):
     stop(good)
 
 
+NOBODY = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+for port in sys.argv[1:]:
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect("/run/masqgate/divert.sock")
+    s.send(b"listen " + port.encode())
+    print("listening", flush=True)
+    answer = s.recv(1000)
+    print(port, answer[:7] if answer[:7] == b"may not" else "a packet", flush=True)
+"""
+
+
 @story("D3: who is not the superuser listens where the configuration lets him, and nowhere else", needs_masqgate=True)
 def permissions(lab):
-    start(lab, PORT, protocol="icmp")
-    try:
-        divert.open(PORT, permissions=["inject"]).close()
-    except divert.Refused as refused:
-        raise l.Failed(f"the superuser was refused: {refused}") from refused
+    start(lab, PORT, access=[{"ports": PORT, "user": 65534}], protocol="icmp")
+    divert.open(PORT, permissions=["inject"]).close()  # the superuser may everything
     for wrong in (dict(port=0), dict(port=PORT, weight=0)):
         try:
             divert.open(**wrong)
             raise l.Failed(f"{wrong} was accepted")
         except divert.Refused:
             pass
+    nobody_else = lab.router.start(sys.executable, "-c", NOBODY, PORT + 1, PORT)
+    nobody_else.wait_for(f"{PORT + 1} b'may not'")
+    l.wait_until(lambda: any(one["uid"] == 65534 for one in state(lab)["listeners"]), "him to listen")
+    lab.alice.run("ping", "-c", "1", "-W", "1", l.SERVER, check=False)
+    nobody_else.wait_for(f"{PORT} a packet")
 
 
 @story("D3: two programs share the flows; one leaves and the other has all", needs_masqgate=True)

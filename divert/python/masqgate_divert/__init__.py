@@ -341,11 +341,17 @@ class Listener:
         """Sends the verdicts that were said."""
         if self._out:
             out, self._out, self._size = self._out, [], 0
-            self.socket.send(_frame(VERDICTS, out))
+            try:
+                self.socket.send(_frame(VERDICTS, out))
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # masqgate has gone; what it sent before, and that it has gone, is read next
 
     def _receive(self, flags=0):
         """Reads one frame; False if the connection has ended."""
-        frame = self.socket.recv(LARGEST_FRAME, flags)
+        try:
+            frame = self.socket.recv(LARGEST_FRAME, flags)
+        except ConnectionResetError:
+            return False
         if not frame:
             return False
         if frame[6] == PACKETS:
