@@ -384,6 +384,28 @@ def classic_injection(lab):
     l.wait_until(lambda: len(seen.packets()) == 2, "both to arrive")
 
 
+ASYNC = """
+import asyncio
+import masqgate_divert as divert
+async def main():
+    with divert.open(%d, options=["rule"]) as d:
+        print("ready", flush=True)
+        async for p in d:
+            print(p.rule_name, p.protocol, flush=True)
+            p.accept()
+asyncio.run(main())
+""" % PORT
+
+
+@story("D4: the same in asyncio", needs_masqgate=True)
+def in_asyncio(lab):
+    start(lab, PORT, protocol="icmp")
+    listener = program(ASYNC)
+    lab.alice.run("ping", "-c", "2", l.SERVER)
+    check_equal([listener.stdout.readline() for _ in range(4)], ["look 1\n"] * 4, "what it printed")
+    stop(listener)
+
+
 @story("D4: plain datagrams, without any library", needs_masqgate=True)
 def plain(lab):
     start(lab, PORT)
