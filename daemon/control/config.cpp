@@ -29,6 +29,7 @@ constexpr auto kMembers = std::to_array<std::string_view>({
     "helpers",
     "divert",
     "limits",
+    "syn_proxy",
     "shard",
     "api",
     "tree",
@@ -257,6 +258,8 @@ Config read_document(const Value& document, const std::string& runtime) {
   config.limits =
       limits ? read_limits(*limits, config.conntrack.max) : usual_limits(config.conntrack.max);
   if (const auto helpers = document.find("helpers")) config.helpers = read_helpers(*helpers);
+  if (const auto guarded = document.find("syn_proxy"))
+    config.syn_proxy = read_syn_proxy(*guarded, config);
   if (const auto shard = document.find("shard")) config.shard = read_shard(*shard);
   if (const auto divert = document.find("divert")) config.divert = read_divert(*divert);
   config.api = read_api(document.find("api"), document, config.runtime);

@@ -30,6 +30,7 @@
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/path/limits.hpp"
+#include "daemon/path/syn_proxy_rule.hpp"
 #include "daemon/state/tree.hpp"
 
 namespace masqgate::control {
@@ -129,6 +130,7 @@ struct Config {
   std::shared_ptr<const firewall::Ruleset> firewall = std::make_shared<firewall::Ruleset>();
   ConntrackConfig conntrack;
   path::Limits limits;
+  std::vector<path::SynProxyRule> syn_proxy;
   helper::Settings helpers = helper::Settings::defaults();
   ShardConfig shard;
   DivertConfig divert;

@@ -17,7 +17,8 @@ using nat::AddressRange;
 using nat::Behaviour;
 
 constexpr std::uint64_t kMostAddresses = 65536;  // of a pool
-constexpr std::size_t kMostTimeoutSets = 64;     // the connection has a byte for their number
+constexpr std::size_t kMostGuarded = 64;      // each new TCP connection from outside asks them all
+constexpr std::size_t kMostTimeoutSets = 64;  // the connection has a byte for their number
 
 constexpr std::array<std::pair<std::string_view, Kind>, 6> kKinds{{{"masquerade", Kind::masquerade},
                                                                    {"snat", Kind::snat},
@@ -130,12 +131,17 @@ net::PortRange read_port_range(const Value& value) {
   return range;
 }
 
-nat::Selector read_selector(const Value& value) {
+nat::Selector read_addresses(const Value& value) {
   nat::Selector selector;
   if (const auto source = value.find("source"))
     selector.source = firewall::read_prefix(*source, source->text());
   if (const auto destination = value.find("destination"))
     selector.destination = firewall::read_prefix(*destination, destination->text());
+  return selector;
+}
+
+nat::Selector read_selector(const Value& value) {
+  nat::Selector selector = read_addresses(value);
   if (const auto protocol = value.find("protocol")) {
     selector.protocol = net::parse_protocol(protocol->text());
     if (!selector.protocol)
@@ -362,6 +368,38 @@ std::vector<NatConfig> read_nat(const Value& value, const Config& config, bool m
           .refuse("rules may have at most " + std::to_string(kMostTimeoutSets) +
                   " different timeouts");
   return rules;
+}
+
+// TCP without saying so.
+std::vector<path::SynProxyRule> read_syn_proxy(const Value& value, const Config& config) {
+  const Names names = port_names(config);
+  std::vector<path::SynProxyRule> rules;
+  for (const Value& one : value.elements()) {
+    one.allow({"in", "source", "destination", "destination_port"});
+    if (rules.size() == kMostGuarded)
+      one.refuse("the SYN proxy takes at most " + std::to_string(kMostGuarded) + " rules");
+    path::SynProxyRule rule;
+    rule.ingress = firewall::read_port(one.at("in"), one.at("in").text(), names);
+    rule.selector = read_addresses(one);
+    rule.selector.protocol = net::Protocol::tcp;
+    if (const auto ports = one.find("destination_port"))
+      rule.selector.destination_ports = read_port_range(*ports);
+    rules.push_back(rule);
+  }
+  return rules;
+}
+
+state::Json write_syn_proxy(const Config& config) {
+  state::Json out = state::Json::array();
+  for (const path::SynProxyRule& rule : config.syn_proxy) {
+    state::Json one{{"in", config.ports[rule.ingress].name}};
+    if (rule.selector.source) one["source"] = rule.selector.source->text();
+    if (rule.selector.destination) one["destination"] = rule.selector.destination->text();
+    if (rule.selector.destination_ports != net::PortRange{})
+      one["destination_port"] = rule.selector.destination_ports.text();
+    out.push_back(std::move(one));
+  }
+  return out;
 }
 
 state::Json write_behaviour(const Behaviour& behaviour) {

@@ -52,6 +52,10 @@ state::Json write_nat_rule(const NatConfig& rule, const Config& config);
 void read_firewall(const json::Value& value, Config& config);
 state::Json write_firewall(const Config& config);
 
+// The section "syn_proxy": config_nat.cpp.
+std::vector<path::SynProxyRule> read_syn_proxy(const json::Value& value, const Config& config);
+state::Json write_syn_proxy(const Config& config);
+
 // The section "helpers": config_helpers.cpp.
 helper::Settings read_helpers(const json::Value& value);
 state::Json write_helpers(const helper::Settings& settings);

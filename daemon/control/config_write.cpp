@@ -66,6 +66,7 @@ Json to_json(const Config& config) {
   out["firewall"] = write_firewall(config);
   out["conntrack"] = write_conntrack(config.conntrack);
   out["limits"] = write_limits(config.limits);
+  out["syn_proxy"] = write_syn_proxy(config);
   out["helpers"] = write_helpers(config.helpers);
   out["shard"] = {{"spin_us", config.shard.spin_us},
                   {"frames", config.shard.frames},

@@ -88,15 +88,16 @@ struct StatusCopy {
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
   std::uint64_t shortcuts = 0;
+  path::SynProxy::Counters syn_proxy;
 };
 
 asio::awaitable<Json> status(Router& router, std::string version) {
   const auto question = [](path::Shard& s) {
     const conntrack::Table& table = s.connections();
     const double bytes = table.bytes_per_connection() + s.mappings().bytes_per_connection();
-    return StatusCopy{table.size(),          table.capacity(),       bytes,
-                      table.counters(),      s.counters().frames_in, s.counters().frames_out,
-                      s.counters().shortcuts};
+    return StatusCopy{table.size(),           table.capacity(),        bytes,
+                      table.counters(),       s.counters().frames_in,  s.counters().frames_out,
+                      s.counters().shortcuts, s.syn_proxy().counters()};
   };
   const StatusCopy copy = co_await router.shard().ask(question);
   const auto uptime =
@@ -117,6 +118,10 @@ asio::awaitable<Json> status(Router& router, std::string version) {
         {"evicted", copy.table.evicted},
         {"bytes_each", copy.bytes_per_connection}}},
       {"frames", {{"in", copy.frames_in}, {"out", copy.frames_out}, {"shortcut", copy.shortcuts}}},
+      {"syn_proxy",
+       {{"answered", copy.syn_proxy.answered},
+        {"opened", copy.syn_proxy.opened},
+        {"refused", copy.syn_proxy.refused}}},
       {"overlaps", router.overlaps()},
       {"kernel",
        {{"events", router.kernel_counters().events},

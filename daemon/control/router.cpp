@@ -211,6 +211,7 @@ void Router::publish_policy() {
   policy->rule_timeouts = rule_timeouts(config_);
   policy->limits = config_.limits;
   policy->helpers = config_.helpers;
+  policy->syn_proxy = config_.syn_proxy;
   policy->forwarding = forwarding_;
   policy->always_defragment = config_.ip_always_defrag;
   policy->dynaddr = nat::Dynaddr{config_.ip_dynaddr};

@@ -8,6 +8,7 @@ namespace {
 
 constexpr Stage kForward[] = {
     {"defragment", stages::defragment},    // fragment/   every packet has its ports from here on
+    {"syn_proxy", stages::syn_proxy},      // syn_proxy/  answers in place of servers that it guards
     {"track", stages::track},              // conntrack/  packet.connection, direction, state
     {"prerouting", stages::prerouting},    // firewall/   sees the packet as it came
     {"dnat", stages::dnat},                // nat/        destination is final from here on

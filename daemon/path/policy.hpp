@@ -18,6 +18,7 @@
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/path/limits.hpp"
+#include "daemon/path/syn_proxy_rule.hpp"
 #include "daemon/route/table.hpp"
 
 namespace masqgate::path {
@@ -49,6 +50,7 @@ struct Policy {
   bool forwarding = true;
   bool always_defragment = false;  // put datagrams together before they are judged (M7)
   nat::Dynaddr dynaddr;
+  std::vector<SynProxyRule> syn_proxy;
 
   conntrack::TimeoutsInForce timeouts_in_force() const { return {timeouts, rule_timeouts}; }
   // The port that has this address; kNoPort if none has.

@@ -27,6 +27,7 @@ Shard::Shard(const ShardOptions& options, HashKey seed, neighbour::Asker& asker,
       fragments_{seed},
       reassembly_{seed},
       diverting_{*this, options.divert, seed, now},
+      syn_proxy_{*this, seed},
       error_limit_{seed},
       rule_memory_{seed, connections_} {
   connections_.set_observer(this);
@@ -182,6 +183,7 @@ void Shard::tick(Time now) {
   neighbours_.expire(now);
   answer_stray_syns();
   diverting_.tick(now);
+  syn_proxy_.expire(now);
   while (auto packet = fragments_.give_up(now))
     finish(*packet, Verdict::drop(DropReason::fragment));
   drop_incomplete();

@@ -27,6 +27,7 @@
 #include "daemon/path/lost_addresses.hpp"
 #include "daemon/path/policy.hpp"
 #include "daemon/path/stray_syns.hpp"
+#include "daemon/path/syn_proxy.hpp"
 #include "daemon/path/trail_book.hpp"
 #include "daemon/port/interface.hpp"
 
@@ -82,6 +83,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   }
   LostAddresses& lost_addresses() { return lost_addresses_; }
   helper::Helpers& helpers() { return helpers_; }
+  SynProxy& syn_proxy() { return syn_proxy_; }
   neighbour::Table& neighbours() { return neighbours_; }
   fragment::Flows& fragments() { return fragments_; }
   fragment::Reassembly& reassembly() { return reassembly_; }
@@ -139,6 +141,8 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   // rate allows.
   void send_error(const Packet& about, icmp::Message message);
   void send_reset(const Packet& about);
+  // Sends a packet of our own making to where its destination is. ingress: of what it answers.
+  void send_made(Packet& packet, PortIndex ingress);
   // Sends a copy with source and destination exchanged to where its source is, past all chains.
   void send_mirrored(const Packet& packet);
   // Nobody waits for this packet: if it is a SYN its sender may be told later.
@@ -161,7 +165,6 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   std::optional<Verdict> check_link(Packet& packet);
   std::optional<Verdict> take_shortcut(Packet& packet);
   void finish(Packet& packet, Verdict verdict);
-  void send_made(Packet& packet, PortIndex ingress);
   void resume_parked();
   static net::IpAddress final_recipient(const Packet& about);
   void removed(const conntrack::Connection& connection) noexcept override;
@@ -188,6 +191,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   fragment::Flows fragments_;
   fragment::Reassembly reassembly_;
   Diverting diverting_;
+  SynProxy syn_proxy_;
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
   firewall::Memory rule_memory_;

@@ -24,6 +24,7 @@ Verdict judge(Shard& shard, Packet& packet, firewall::Hook hook,
               const divert::Place* from = nullptr);
 
 Verdict defragment(Shard& shard, Packet& packet);
+Verdict syn_proxy(Shard& shard, Packet& packet);
 Verdict track(Shard& shard, Packet& packet);
 Verdict prerouting(Shard& shard, Packet& packet);
 Verdict dnat(Shard& shard, Packet& packet);

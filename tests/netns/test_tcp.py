@@ -5,8 +5,10 @@ import random
 import select
 import socket
 import struct
+import threading
 
 import lab as l
+import router as r
 import servers
 from story import check, check_equal, main, story
 
@@ -199,6 +201,66 @@ def bulk(lab):
         check(json.loads(done.stdout)["end"]["sum_received"]["bytes"] > 100_000, f"{options}: hardly anything arrived")
     server.stop()
     check_equal(drops(lab), 0, "segments refused")
+
+
+def flood(host, target, port, count):
+    """SYNs from senders that do not exist."""
+    with host.inside():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    dice = random.Random(port)
+    for _ in range(count):
+        source = socket.inet_aton(f"198.51.100.{dice.randrange(2, 255)}")
+        addresses = source + socket.inet_aton(target)
+        def header(check):
+            return struct.pack("!HHIIBBHHH", ports[0], port, ports[1], 0, 0x50, 0x02, 1024, check, 0)
+        ports = dice.randrange(1024, 65536), dice.getrandbits(32)
+        segment = header(checksum(addresses + struct.pack("!HH", socket.IPPROTO_TCP, 20) + header(0)))
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_TCP, 0) + addresses
+        raw.sendto(ip + segment, (target, 0))
+
+
+@story("K-20: through a flood of SYNs clients reach a server behind the SYN proxy, and the flood leaves nothing",
+       needs_masqgate=True)
+def syn_flood(lab):
+    config = r.configuration()
+    config["nat"].append({"dnat": "wan", "protocol": "tcp", "destination_port": 80, "to": l.ALICE, "to_port": 8080})
+    config["syn_proxy"] = [{"in": "wan", "destination_port": 80}]
+    config["firewall"] = {}
+    lab.masqgate.start(config)
+    page = random.Random(1).randbytes(1 << 20)
+    servers.Http(lab.alice, 8080, page)
+    stop = threading.Event()
+
+    def go_on():
+        while not stop.is_set():
+            flood(lab.server, l.ROUTER_WAN, 80, 200)
+    flooder = threading.Thread(target=go_on)
+    flooder.start()
+    try:
+        l.wait_until(lambda: lab.masqgate.rest.get("/v1/status")["syn_proxy"]["answered"] > 2000, "a flood")
+        for _ in range(5):
+            file = lab.directory / "page"
+            lab.server.run("curl", "--silent", "--fail", "--max-time", "20", "--output", file,
+                           f"http://{l.ROUTER_WAN}/")
+            check(file.read_bytes() == page, "the page is not what the server has")
+    finally:
+        stop.set()
+        flooder.join()
+    counts = lab.masqgate.rest.get("/v1/status")["syn_proxy"]
+    check_equal((counts["opened"], counts["refused"]), (5, 0), "clients that were there")
+    for connection in lab.masqgate.connections(protocol="tcp"):
+        check_equal(connection["original"]["source"], l.SERVER, "who has a connection")
+
+
+@story("K-20: a client of a guarded port where nobody listens is refused as if there were no proxy", needs_masqgate=True)
+def guarded_nobody(lab):
+    config = r.configuration()
+    config["nat"].append({"dnat": "wan", "protocol": "tcp", "destination_port": 80, "to": l.ALICE, "to_port": 8080})
+    config["syn_proxy"] = [{"in": "wan", "destination_port": 80}]
+    config["firewall"] = {}
+    lab.masqgate.start(config)
+    done = lab.server.run("curl", "--silent", "--show-error", "--max-time", "10", f"http://{l.ROUTER_WAN}/", check=False)
+    check("reset" in done.stderr, f"curl said: {done.stderr}")
 
 
 if __name__ == "__main__":
