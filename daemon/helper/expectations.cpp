@@ -16,7 +16,7 @@ Evidence::Evidence(wire::Bytes message) {
 }
 
 Expectations::Expectations(HashKey key, Time now)
-    : key_{key}, index_{kMost}, wheel_{kMost, now}, entries_(kMost) {
+    : key_{key}, index_{kMost}, inside_{kMost}, wheel_{kMost, now}, entries_(kMost) {
   for (std::size_t i = kMost; i-- > 0;) free_.push_back(static_cast<std::uint16_t>(i));
 }
 
@@ -33,6 +33,8 @@ std::optional<std::uint16_t> Expectations::add(const Expectation& expectation) {
   free_.pop_back();
   entries_[number] = expectation;
   index_.insert(hash(expectation.protocol, expectation.outside), number);
+  if (expectation.inside != expectation.outside)
+    inside_.insert(hash(expectation.protocol, expectation.inside), number);
   wheel_.schedule(number, expectation.until);
   return number;
 }
@@ -63,10 +65,20 @@ bool Expectations::is_reserved(net::Protocol protocol, net::Endpoint outside) co
       .has_value();
 }
 
+std::optional<net::Endpoint> Expectations::promised_to(net::Protocol protocol,
+                                                       net::Endpoint inside) const noexcept {
+  if (inside_.size() == 0) return std::nullopt;
+  const auto found = inside_.find(hash(protocol, inside), [&](std::uint32_t n) {
+    return entries_[n].protocol == protocol && entries_[n].inside == inside;
+  });
+  return found ? std::optional{entries_[*found].outside} : std::nullopt;
+}
+
 void Expectations::remove(std::uint16_t number, Outcome outcome, Time now,
                           const Tuple& connection) {
   const Expectation& gone = entries_[number];
   index_.erase(hash(gone.protocol, gone.outside), number);
+  if (gone.inside != gone.outside) inside_.erase(hash(gone.protocol, gone.inside), number);
   wheel_.cancel(number);
   remember({gone, outcome, {}, connection, now});
   entries_[number].helper = nullptr;

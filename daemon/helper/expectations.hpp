@@ -4,7 +4,7 @@
 //
 // Each belongs to its master, the connection in which it was announced, and dies with it (K-14). It
 // names one protocol, one destination, and one source address unless anybody may come; it serves one
-// connection, for a minute at most (K-04). Nobody else gets an outside endpoint on which one waits.
+// connection, for a minute, or as long as its protocol needs to ring (K-04). Nobody else gets an outside endpoint on which one waits.
 // What became of the last ones is kept to be shown (H6), and so is what was refused.
 
 #pragma once
@@ -44,8 +44,9 @@ struct Evidence {
 
 struct Expectation {
   const Helper* helper = nullptr;
-  std::uint16_t session = 0;  // of the master
-  Tuple master;               // its original tuple
+  const Helper* child = nullptr;  // looks at the connection that comes
+  std::uint16_t session = 0;      // of the master
+  Tuple master;                   // its original tuple
   bool announced_by_client = false;
 
   net::Protocol protocol = net::Protocol::tcp;
@@ -103,6 +104,8 @@ class Expectations final : public nat::Reserved {
   }
 
   bool is_reserved(net::Protocol protocol, net::Endpoint outside) const noexcept override;
+  std::optional<net::Endpoint> promised_to(net::Protocol protocol,
+                                           net::Endpoint inside) const noexcept override;
 
   std::vector<Expectation> list() const;
   const std::deque<PastExpectation>& past() const { return past_; }
@@ -112,7 +115,8 @@ class Expectations final : public nat::Reserved {
   void remember(PastExpectation past);
 
   HashKey key_;
-  HashIndex index_;  // by protocol and outside endpoint
+  HashIndex index_;   // by protocol and outside endpoint
+  HashIndex inside_;  // … and inside endpoint, where the two differ
   TimerWheel wheel_;
   std::vector<Expectation> entries_;
   std::vector<std::uint16_t> free_;

@@ -44,12 +44,19 @@ std::string_view name(Refusal refusal);
 // helper's own.
 using Memory = std::array<std::uint32_t, 6>;
 
+struct Helper;
+
 // What the speaker has said that it waits for.
 struct Announcement {
   net::Protocol protocol = net::Protocol::tcp;
-  net::Endpoint own;          // as the speaker wrote it
+  net::Endpoint own;          // as the speaker wrote it; of GRE the port is a call id
   bool from_anybody = false;  // else from the peer's address only
   net::Port from_port = 0;    // 0: any
+  bool is_pair = false;       // the next port too, as RTCP stands beside RTP (RFC 3550 11)
+  bool keeps_port = false;    // nobody can be told another one
+  bool is_listed = false;     // somebody else's, and public: the peer may go there, nobody comes
+  const Helper* child = nullptr;  // looks at the connection that comes
+  Duration life{};                // 0: the helper's timeout
 };
 
 // Who does what the helper says. The real one is in helpers.cpp, another one in the tests.
@@ -66,7 +73,7 @@ class Effects {
 
 class Context {
  public:
-  static constexpr std::size_t kMostText = 2048;  // of a message, also after replace()
+  static constexpr std::size_t kMostText = 2304;  // of a message, also after replace()
 
   // room: where a changed message is put together; at least kMostText bytes.
   Context(wire::Bytes message, bool from_client, const Tuple& sent, const Tuple& received,
@@ -139,13 +146,21 @@ struct Helper {
   std::span<const net::Port> ports;  // unless the configuration says others
   bool on_by_default = false;
   bool looks_at_answers = true;  // of who was connected to; else at the client's words only
-  // TCP: bytes is what has come of the next message, at least one and at most Stream::kMostHeld.
+  // TCP: bytes is what has come of the next message, at least one and at most most_held.
   // Null for protocols of datagrams, where each is a message.
   Measure (*measure)(wire::Bytes bytes, bool from_client, const Memory& memory) noexcept = nullptr;
   void (*parse)(Context& context) noexcept = nullptr;
+  std::size_t most_held = 512;    // bytes of a message that is not complete (K-10)
   std::size_t most_expected = 1;  // of a connection at the same time
   bool replaces = true;           // one too many: the oldest goes; else the new one is refused
   Duration timeout = std::chrono::seconds{60};  // of an expectation (K-04)
+  net::Port least_port =
+      1024;  // nothing is opened to one below, except the speaker's own socket (K-03)
+  bool needs_networks = false;  // must not be switched on for everybody (K-06)
+  Duration keeps{};  // how long a connection of datagrams stays after a message; 0: as any
+  // What Linux 2.2 called it in ip_masq/app; empty: as here. With '_' at its end the port's thousands
+  // follow.
+  std::string_view classic_name{};
 };
 
 // Every helper there is, in the order in which they are shown.

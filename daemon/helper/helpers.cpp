@@ -37,9 +37,8 @@ void Helpers::configure(const Settings& settings, const nat::Rules& rules, Time 
   rules_ = &rules;
   for (Session& session : sessions_) {
     if (session.helper == nullptr || session.has_ended) continue;
+    if (is_served(session)) continue;
     Connection& connection = table_.at(session.record);
-    const auto service = settings.service_for(connection.original, connection.reply);
-    if (service && *service == session.service) continue;
     session.has_ended = true;
     drop_expectations(session, Outcome::switched_off, now);
     release_if_idle(session, connection, now);
@@ -52,14 +51,35 @@ Helpers::Session* Helpers::session_of(const Connection& connection) const {
   return const_cast<Session*>(&sessions_[number]);
 }
 
+// Whether the helper of this session is still to look at its connection.
+bool Helpers::is_served(const Session& session) const {
+  if (session.is_child) return settings_->services[session.service].enabled;
+  const Connection& connection = table_.at(session.record);
+  const auto service = settings_->service_for(connection.original, connection.reply);
+  return service && *service == session.service;
+}
+
+// Who is to look at a new connection: whom its master has named, or who serves its server's port.
+std::optional<Helpers::Choice> Helpers::choose(const Connection& connection) const {
+  if (connection.is_expected())
+    if (const auto number = expectations_.find(connection.original)) {
+      const Expectation& expected = expectations_.at(*number);
+      if (expected.child != nullptr)
+        return Choice{expected.child, sessions_[expected.session].service, true};
+    }
+  const auto service = settings_->service_for(connection.original, connection.reply);
+  if (!service) return std::nullopt;
+  return Choice{all_helpers()[*service], *service, false};
+}
+
 void Helpers::begin(Connection& connection, const Packet& packet) noexcept {
   const Tuple& original = connection.original;
   if (!original.has_ports() || connection.has(Connection::kLocal)) return;
   const bool tcp = original.protocol == net::Protocol::tcp;
   if (tcp && (!packet.tcp_flags.syn() || packet.tcp_flags.ack())) return;
-  const auto service = settings_->service_for(original, connection.reply);
-  if (!service) return;
-  HelperCounters& counters = counters_[*service];
+  const auto choice = choose(connection);
+  if (!choice) return;
+  HelperCounters& counters = counters_[choice->service];
   const auto refuse = [&] { ++counters.refusals[static_cast<std::size_t>(Refusal::no_room)]; };
   if (free_.empty()) return refuse();
   Session& session = sessions_[free_.back()];
@@ -69,8 +89,9 @@ void Helpers::begin(Connection& connection, const Packet& packet) noexcept {
   connection.set_helped(true);
   connection.set_session(free_.back());
   free_.pop_back();
-  session.helper = all_helpers()[*service];
-  session.service = static_cast<std::uint8_t>(*service);
+  session.helper = choice->helper;
+  session.service = static_cast<std::uint8_t>(choice->service);
+  session.is_child = choice->is_child;
   session.has_ended = false;
   session.memory = {};
   session.record = table_.index_of(connection);
@@ -121,17 +142,30 @@ void Helpers::expire(Time now) {
   });
 }
 
+// Whether answers of this tuple would be nobody else's. Who uses a port again may have had a connection
+// with the same peer a moment ago, by another outside port: that one is over.
+bool Helpers::has_way_back(const Tuple& reply) {
+  using conntrack::TcpState;
+  Connection* other = table_.find(reply).connection;
+  if (other == nullptr) return true;
+  const bool is_over =
+      other->original.protocol == net::Protocol::tcp && !other->is_helped() &&
+      (other->tcp_state == TcpState::time_wait || other->tcp_state == TcpState::close);
+  if (is_over) table_.remove(*other);
+  return is_over;
+}
+
 void Helpers::meet(Packet& packet) noexcept {
   if (expectations_.size() == 0) return;
   const auto number = expectations_.find(packet.tuple);
   if (!number) return;
-  const Expectation& expected = expectations_.at(*number);
+  const Expectation expected = expectations_.at(*number);
   Connection& connection = *packet.connection;
   Tuple reply = connection.reply;
   reply.source_address = expected.inside.address;
   reply.source_port = expected.inside.port;
   if (!expected.from_anybody) reply.destination_address = expected.appears_as;
-  if (!table_.is_free(reply)) return;
+  if (!has_way_back(reply)) return;
   connection.reply = reply;
   connection.set_expected();
   connection.mark = packet.mark = expected.mark;
@@ -314,6 +348,13 @@ bool Helpers::write_segment(const Stream& stream, Packet& packet, std::uint32_t 
   return true;
 }
 
+void Helpers::keep(Connection& connection, Time now) noexcept {
+  const Session* session = session_of(connection);
+  if (session != nullptr && session->helper->keeps != Duration{} &&
+      connection.has(Connection::kConfirmed))
+    table_.refresh(connection, now, session->helper->keeps);
+}
+
 void Helpers::help_datagram(Session& session, Packet& packet, Time now) {
   using Gso = wire::VnetHeader::Gso;
   if (session.has_ended || packet.is_fragment || packet.made_here ||
@@ -331,6 +372,7 @@ void Helpers::help_datagram(Session& session, Packet& packet, Time now) {
                   received,       session.memory, speaker,
                   message_};
   session.helper->parse(context);
+  keep(connection, now);
   const auto changed = context.changed();
   if (!changed || !payload_fits(packet, changed->size())) return;
   set_payload(packet, *changed);

@@ -45,8 +45,8 @@ struct AttachedPort {
 class Helpers final : public conntrack::Renumbering {
  public:
   // Connections that are looked at together; what is too many passes without help.
-  static constexpr std::size_t kMostSessions = 2048;  // of TCP some 12 KB each
-  static constexpr std::size_t kMostExpected = 8;     // of one connection
+  static constexpr std::size_t kMostSessions = 2048;  // of TCP some 21 KB each
+  static constexpr std::size_t kMostExpected = 64;    // of one connection
 
   Helpers(conntrack::Table& table, nat::Mappings& mappings, const nat::PortForwards& forwards,
           HashKey key, Time now);
@@ -57,6 +57,12 @@ class Helpers final : public conntrack::Renumbering {
   // A new connection's first packet, before rules have seen it: if it was announced, it becomes
   // related, and its translation that of its master.
   void meet(Packet& packet) noexcept;
+  // Whether this packet's call was announced. Others are GRE like any other, without call ids.
+  bool is_call(const Tuple& tuple) const {
+    return table_.find(tuple).connection != nullptr || expectations_.find(tuple).has_value();
+  }
+  // A helped connection has come into the table, or has spoken: its helper may want it to stay.
+  void keep(conntrack::Connection& connection, Time now) noexcept;
   // Such a connection is in the table now.
   void fulfilled(const conntrack::Connection& connection, Time now) noexcept;
   // A new connection, with its final tuples.
@@ -88,6 +94,7 @@ class Helpers final : public conntrack::Renumbering {
     const Helper* helper = nullptr;  // null: free
     std::uint8_t service = 0;
     bool has_ended = false;
+    bool is_child = false;  // of another helped connection; then that one's service
     Memory memory{};
     std::unique_ptr<std::array<Stream, 2>> streams;  // TCP
     std::uint32_t record = 0;
@@ -99,6 +106,14 @@ class Helpers final : public conntrack::Renumbering {
   class Speaker;
   class Reader;
 
+  struct Choice {
+    const Helper* helper;
+    std::size_t service;
+    bool is_child;
+  };
+  std::optional<Choice> choose(const Connection& connection) const;
+  bool is_served(const Session& session) const;
+  bool has_way_back(const Tuple& reply);
   Session* session_of(const Connection& connection) const;
   std::uint16_t free_session();
   void end_session(Connection& connection, Outcome outcome, Time now);

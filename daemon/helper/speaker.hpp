@@ -28,9 +28,12 @@ class Helpers::Speaker final : public Effects {
   HelperCounters& counters() const { return helpers_.counters_[session_.service]; }
   Expectation draft(const Announcement& what) const;
   std::optional<Refusal> objection(const Announcement& what, net::IpAddress shown) const;
+  bool is_own_socket(const Announcement& what) const;
+  bool has_neighbour(const Expectation& expectation, net::Endpoint first) const;
   bool find_outside(Expectation& expectation, const Announcement& what) const;
   std::optional<std::uint16_t> same(const Expectation& expectation) const;
-  bool make_room();
+  bool make_room(std::size_t count);
+  std::optional<Refusal> expect(Expectation& expectation, const Announcement& what);
 
   Helpers& helpers_;
   Session& session_;
@@ -54,6 +57,7 @@ class Helpers::Reader final : public MessageReader {
   Measure measure(wire::Bytes bytes) noexcept override;
   std::optional<wire::Bytes> read(wire::Bytes message) noexcept override;
   void line_too_long(wire::Bytes beginning) noexcept override;
+  std::size_t most_held() const noexcept override { return session_.helper->most_held; }
   bool has_ended() const noexcept override { return session_.has_ended; }
 
  private:

@@ -25,13 +25,15 @@ void Stream::open(std::uint32_t first) {
 
 void Stream::add(std::uint32_t begin, std::uint32_t carrier, bool fin, wire::Bytes text,
                  std::byte before) noexcept {
+  const std::size_t at = texts_end();
   Replaced& line = lines_[replaced_++];
   line.begin = begin;
   line.carrier = carrier;
   line.fin = fin;
   line.before = before;
   line.size = static_cast<std::uint16_t>(text.size());
-  std::ranges::copy(text, line.text.begin());
+  line.at = static_cast<std::uint16_t>(at);
+  std::ranges::copy(text, texts_.begin() + line.at);
   if (!text.empty()) last_ = text.back();
 }
 
@@ -48,12 +50,13 @@ std::size_t Stream::skip(wire::Bytes data) noexcept {
 // Goes on with a message of which something is held.
 std::size_t Stream::read_held(wire::Bytes data, MessageReader& reader) noexcept {
   const std::size_t before = held_;
-  const std::size_t added = std::min(data.size(), kMostHeld - before);
+  const std::size_t most = reader.most_held();
+  const std::size_t added = std::min(data.size(), most - before);
   std::ranges::copy(data.first(added), held_bytes_.begin() + held_);
   wire::Bytes bytes = wire::Bytes{held_bytes_}.first(before + added);
   const Measure measure = reader.measure(bytes);
   const bool whole = measure.kind == Measure::Kind::whole;
-  if (measure.kind == Measure::Kind::hold && bytes.size() < kMostHeld) {
+  if (measure.kind == Measure::Kind::hold && bytes.size() < most) {
     held_ = static_cast<std::uint16_t>(bytes.size());
     next_ += static_cast<std::uint32_t>(added);
     return added;
@@ -76,7 +79,8 @@ std::size_t Stream::read_held(wire::Bytes data, MessageReader& reader) noexcept 
 }
 
 std::size_t Stream::read_fresh(wire::Bytes data, MessageReader& reader) noexcept {
-  const wire::Bytes bytes = data.first(std::min(data.size(), kMostHeld));
+  const std::size_t most = reader.most_held();
+  const wire::Bytes bytes = data.first(std::min(data.size(), most));
   const Measure measure = reader.measure(bytes);
   switch (measure.kind) {
     case Measure::Kind::whole: {
@@ -90,7 +94,7 @@ std::size_t Stream::read_fresh(wire::Bytes data, MessageReader& reader) noexcept
       return message.size();
     }
     case Measure::Kind::hold:
-      if (bytes.size() == kMostHeld) {
+      if (bytes.size() == most) {
         reader.line_too_long(bytes);
         return skip(data);
       }
@@ -108,7 +112,7 @@ std::size_t Stream::read_fresh(wire::Bytes data, MessageReader& reader) noexcept
 
 std::size_t Stream::read(wire::Bytes data, bool fin, MessageReader& reader) noexcept {
   std::size_t done = 0;
-  while (done < data.size() && replaced_ < kMostReplaced) {
+  while (done < data.size() && has_room()) {
     const wire::Bytes rest = data.subspan(done);
     if (held_ != 0) {
       done += read_held(rest, reader);
@@ -121,7 +125,7 @@ std::size_t Stream::read(wire::Bytes data, bool fin, MessageReader& reader) noex
   }
   if (done < data.size() || !fin) return done;
   // Nothing completes the line any more: the FIN carries what is there of it.
-  if (held_ != 0 && replaced_ < kMostReplaced) {
+  if (held_ != 0 && has_room()) {
     add(next_ - held_, next_, true, wire::Bytes{held_bytes_}.first(held_), before_held_);
     held_ = 0;
   }
@@ -155,7 +159,7 @@ std::optional<std::size_t> Stream::write(std::uint32_t first, wire::Bytes data, 
     changed = true;
     copy_up_to(line.begin);
     const bool carries = line.fin ? fin : is_before(line.carrier, end);
-    if (carries) copy(wire::Bytes{line.text}.first(line.size));
+    if (carries) copy(text_of(line));
     at = is_before(line.carrier, end) ? line.carrier + 1 : end;
   }
   const std::uint32_t begin_held = next_ - held_;
@@ -212,9 +216,16 @@ void Stream::acknowledged(std::uint32_t number) noexcept {
     ++done;
   }
   if (done == 0) return;
+  const std::size_t end = texts_end();
   std::ranges::move(lines_.begin() + static_cast<std::ptrdiff_t>(done), lines_.begin() + replaced_,
                     lines_.begin());
   replaced_ = static_cast<std::uint8_t>(replaced_ - done);
+  if (replaced_ == 0) return;
+  const std::uint16_t gone = lines_[0].at;
+  std::ranges::move(texts_.begin() + gone, texts_.begin() + static_cast<std::ptrdiff_t>(end),
+                    texts_.begin());
+  for (std::size_t i = 0; i < replaced_; ++i)
+    lines_[i].at = static_cast<std::uint16_t>(lines_[i].at - gone);
 }
 
 }  // namespace masqgate::helper

@@ -33,6 +33,7 @@ class MessageReader {
   // The text that stands for this message now; empty if it stays. Valid until the next call.
   virtual std::optional<wire::Bytes> read(wire::Bytes message) noexcept = 0;
   virtual void line_too_long(wire::Bytes beginning) noexcept = 0;
+  virtual std::size_t most_held() const noexcept = 0;  // at most Stream::kMostHeld
   // Whether all that comes shall pass unread from here on.
   virtual bool has_ended() const noexcept = 0;
 
@@ -42,9 +43,10 @@ class MessageReader {
 
 class Stream {
  public:
-  static constexpr std::size_t kMostHeld = 512;    // bytes of a message that is not complete (K-10)
-  static constexpr std::size_t kMostText = 640;    // of a replaced one
-  static constexpr std::size_t kMostReplaced = 8;  // not acknowledged yet
+  static constexpr std::size_t kMostHeld = 2048;  // bytes of a message that is not complete (K-10)
+  static constexpr std::size_t kMostText = Context::kMostText;  // of a replaced one
+  static constexpr std::size_t kMostReplaced = 8;               // not acknowledged yet
+  static constexpr std::size_t kMostTexts = 8192;               // … of all of them
 
   // first: the number of the first byte.
   void open(std::uint32_t first);
@@ -65,7 +67,7 @@ class Stream {
   // size of the text in out.
   std::optional<std::size_t> write(std::uint32_t first, wire::Bytes data, bool fin,
                                    wire::MutableBytes out) const noexcept;
-  static constexpr std::size_t kMostGrowth = kMostReplaced * kMostText;
+  static constexpr std::size_t kMostGrowth = kMostTexts;
 
   // A number of the sender as the receiver counts.
   std::uint32_t to_receiver(std::uint32_t number) const noexcept;
@@ -93,7 +95,7 @@ class Stream {
     bool fin = false;           // the carrier is the FIN
     std::byte before{};         // the byte in front of it
     std::uint16_t size = 0;     // of the text
-    std::array<std::byte, kMostText> text;
+    std::uint16_t at = 0;       // where it stands in texts_
 
     std::uint32_t in() const { return carrier + 1 - begin; }
     std::uint32_t out() const { return size + (fin ? 1u : 0u); }
@@ -104,6 +106,16 @@ class Stream {
   std::size_t read_held(wire::Bytes data, MessageReader& reader) noexcept;
   std::size_t read_fresh(wire::Bytes data, MessageReader& reader) noexcept;
   std::size_t skip(wire::Bytes data) noexcept;
+  bool has_room() const {
+    return replaced_ < kMostReplaced && texts_end() + kMostText <= kMostTexts;
+  }
+  std::size_t texts_end() const {
+    return replaced_ == 0 ? 0
+                          : lines_[replaced_ - 1u].at + std::size_t{lines_[replaced_ - 1u].size};
+  }
+  wire::Bytes text_of(const Replaced& line) const {
+    return wire::Bytes{texts_}.subspan(line.at, line.size);
+  }
 
   std::uint32_t next_ = 0;
   std::uint32_t shift_ = 0;  // of what lies before everything replaced
@@ -114,6 +126,7 @@ class Stream {
   std::uint8_t replaced_ = 0;
   std::uint16_t held_ = 0;
   std::array<Replaced, kMostReplaced> lines_;
+  std::array<std::byte, kMostTexts> texts_;  // one behind the other
   std::array<std::byte, kMostHeld> held_bytes_;
 };
 

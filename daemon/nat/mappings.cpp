@@ -125,6 +125,16 @@ std::optional<net::Endpoint> Mappings::mapped(const Connection& wanted,
   return record ? std::optional{outside_of(table_.at(*record))} : std::nullopt;
 }
 
+// Where it has announced that it stands.
+std::optional<net::Endpoint> Mappings::promised(const Connection& c, const Outside& outside) const {
+  if (reserved_ == nullptr) return std::nullopt;
+  const auto endpoint = reserved_->promised_to(c.original.protocol, inside_of(c));
+  const bool fits = endpoint && std::ranges::any_of(outside.addresses, [&](const AddressRange& r) {
+                      return r.contains(endpoint->address);
+                    });
+  return fits ? endpoint : std::nullopt;
+}
+
 // Tries an endpoint for a new mapping; on success it stands in connection.reply.
 bool Mappings::fits(Connection& c, net::Endpoint outside, const Outside& given) const {
   const bool may_share = c.has(Connection::kShared);
@@ -151,19 +161,36 @@ bool Mappings::is_promised(net::Protocol protocol, net::Endpoint outside,
 }
 
 std::optional<net::Endpoint> Mappings::find_free(net::Protocol protocol, net::Endpoint wanted,
-                                                 const Outside& outside) {
-  constexpr std::uint32_t kFirst = 1024, kPairs = (65536 - kFirst) / 2;
+                                                 const Outside& outside, const Wish& wish) {
   const auto anybody = [](const Connection&) { return true; };
   const auto is_free = [&](net::Endpoint candidate) {
     return !is_held(protocol, candidate, anybody) && !is_promised(protocol, candidate, outside);
   };
-  if (wanted.port >= kFirst && is_free(wanted)) return wanted;
-  for (int i = 0; i < kProbes; ++i) {
-    const std::uint32_t port = kFirst + 2 * random_.below(kPairs) + (wanted.port & 1u);
-    const net::Endpoint candidate{wanted.address, static_cast<net::Port>(port)};
-    if (is_free(candidate)) return candidate;
+  const auto are_free = [&](std::uint32_t port) {
+    if (port < wish.range.first || port + wish.count - 1 > wish.range.last) return false;
+    for (std::uint32_t i = 0; i < wish.count; ++i)
+      if (!is_free({wanted.address, static_cast<net::Port>(port + i)})) return false;
+    return true;
+  };
+  if (are_free(wanted.port)) return wanted;
+  const std::uint32_t pairs = (wish.range.last - wish.range.first + 1u) / 2;
+  for (int i = 0; i < kProbes && !wish.exactly; ++i) {
+    const std::uint32_t port =
+        wish.range.first + 2 * random_.below(pairs) + ((wanted.port ^ wish.range.first) & 1u);
+    if (are_free(port)) return net::Endpoint{wanted.address, static_cast<net::Port>(port)};
   }
   return std::nullopt;
+}
+
+std::optional<net::Endpoint> Mappings::find_mapped(net::Protocol protocol, net::Endpoint inside,
+                                                   net::IpAddress outside,
+                                                   std::uint16_t flags) const {
+  Connection wanted;
+  wanted.flags = flags;
+  wanted.original = {inside.address, {}, inside.port, 0, protocol, 0};
+  if (wanted.has(Connection::kMappedByAddress)) return std::nullopt;
+  const AddressRange address{outside, outside};
+  return mapped(wanted, {.addresses = {&address, 1}});
 }
 
 // False if the peer's answers would be another connection's.
@@ -202,8 +229,8 @@ std::optional<DropReason> Mappings::choose(Connection& c, const Outside& outside
     return take(c, bare) ? std::nullopt : std::optional{DropReason::tuple_clash};
   }
   remember(c, behaviour);
-  if (const auto endpoint = mapped(c, outside))
-    if (take(c, *endpoint)) return std::nullopt;
+  for (const auto& endpoint : {promised(c, outside), mapped(c, outside)})
+    if (endpoint && take(c, *endpoint)) return std::nullopt;
   if (!outside.may_take_port) return DropReason::host_ports;
   return choose_rested(c, pick_address(c, outside, behaviour), outside, behaviour);
 }

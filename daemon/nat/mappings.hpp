@@ -44,6 +44,9 @@ struct Outside {
 class Reserved {
  public:
   virtual bool is_reserved(net::Protocol protocol, net::Endpoint outside) const noexcept = 0;
+  // The one that was promised to this inside endpoint.
+  virtual std::optional<net::Endpoint> promised_to(net::Protocol protocol,
+                                                   net::Endpoint inside) const noexcept = 0;
 
  protected:
   ~Reserved() = default;
@@ -77,10 +80,19 @@ class Mappings {
   // Whether this is the one connection of its mapping by which the mapping is found.
   bool leads(const conntrack::Connection& connection) const;
   void set_reserved(const Reserved* reserved) { reserved_ = reserved; }
-  // An outside endpoint with a port from 1024 on that nobody has: this one, or another port of the
-  // same address and parity. outside: whose forwards keep their ports.
+  // An outside endpoint that nobody has: this one, or another port of the same address and parity,
+  // and as many behind it. outside: whose forwards keep their ports.
+  struct Wish {
+    net::PortRange range{1024, 65535};
+    unsigned count = 1;
+    bool exactly = false;  // no other port will do
+  };
   std::optional<net::Endpoint> find_free(net::Protocol protocol, net::Endpoint wanted,
-                                         const Outside& outside);
+                                         const Outside& outside, const Wish& wish);
+  // Where an inside endpoint stands at this outside address, with a mapping made like that
+  // (Connection::kMapped… and kFilter…) whoever the peer is.
+  std::optional<net::Endpoint> find_mapped(net::Protocol protocol, net::Endpoint inside,
+                                           net::IpAddress outside, std::uint16_t flags) const;
 
   // What mappings add to the memory of each connection: one of a ring is in both indices of rings,
   // the others are in the one of peers instead, which is smaller.
@@ -113,6 +125,7 @@ class Mappings {
   template <typename Objects>
   bool is_held(net::Protocol protocol, net::Endpoint outside, Objects&& objects) const;
   std::optional<net::Endpoint> mapped(const Connection& connection, const Outside& outside) const;
+  std::optional<net::Endpoint> promised(const Connection& connection, const Outside& outside) const;
   std::optional<std::uint32_t> ring_of(const Connection& connection) const;
   static void join(Connection& connection, const Connection& holder);
   void end_ring(const Connection& connection);

@@ -22,11 +22,15 @@ void write_addresses(MutableBytes ip, const Tuple& to) {
   }
 }
 
-// Ports of TCP and UDP stand first in their headers; an ICMP query has one identifier.
+constexpr std::size_t kCallOffset = 6;  // of enhanced GRE (RFC 2637 4.1)
+
+// Ports of TCP and UDP stand first in their headers; an ICMP query has one identifier, a call another.
 void write_ports(MutableBytes transport, const Tuple& to) {
   if (to.has_ports()) {
     wire::store16(transport, 0, to.source_port);
     wire::store16(transport, 2, to.destination_port);
+  } else if (to.protocol == net::Protocol::gre) {
+    if (to.destination_port != 0) wire::store16(transport, kCallOffset, to.destination_port);
   } else if (to.is_icmp()) {
     wire::store16(transport, wire::Icmp::kIdentifierOffset,
                   to.is_icmp_reply != 0 ? to.destination_port : to.source_port);
@@ -62,8 +66,10 @@ void rewrite(Packet& packet, const Tuple& to, Delta delta) {
   write_addresses(packet.frame.ip(), to);
   const Tuple from = std::exchange(packet.tuple, to);
   const bool covered = to.has_ports() || to.is_icmp();
-  if (!covered || packet.fragment_offset != 0) return;
+  const bool is_call = to.protocol == net::Protocol::gre;
+  if ((!covered && !is_call) || packet.fragment_offset != 0) return;
   const MutableBytes transport = packet.transport();
+  if (!covered) return write_ports(transport, to);
   if (has_query_identifier(from) || to.has_ports()) write_ports(transport, to);
   const std::size_t at = wire::checksum_offset(to.protocol);
   if (packet.frame.offload.needs_checksum())

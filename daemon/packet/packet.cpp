@@ -27,6 +27,16 @@ void fill_icmp(net::Family family, const wire::Icmp& icmp, Tuple& tuple) {
   }
 }
 
+// The call id of enhanced GRE (RFC 2637 4.1), which is the receiver's, or 0.
+net::Port call_of(Bytes gre) {
+  constexpr std::uint16_t kVersion = 0x0007, kHasKey = 0x2000, kPpp = 0x880b;
+  if (gre.size() < 8) return 0;
+  const std::uint16_t flags = wire::load16(gre, 0);
+  const bool is_call =
+      (flags & kVersion) == 1 && (flags & kHasKey) != 0 && wire::load16(gre, 2) == kPpp;
+  return is_call ? wire::load16(gre, 6) : net::Port{0};
+}
+
 // The first eight bytes of a quoted TCP, UDP or ICMP header are all that RFC 792 promises. False if
 // they are not there, or belong to what no error may be about.
 bool fill_quoted_ports(net::Family family, Bytes bytes, Tuple& tuple) {
@@ -34,6 +44,8 @@ bool fill_quoted_ports(net::Family family, Bytes bytes, Tuple& tuple) {
     if (bytes.size() < 8) return false;
     tuple.source_port = wire::load16(bytes, 0);
     tuple.destination_port = wire::load16(bytes, 2);
+  } else if (tuple.protocol == net::Protocol::gre) {
+    tuple.destination_port = call_of(bytes);
   } else if (tuple.is_icmp()) {
     if (tuple.protocol != wire::icmp_protocol(family)) return false;
     const auto icmp = wire::Icmp::parse(bytes);
@@ -124,6 +136,9 @@ std::optional<DropReason> parse_transport(Packet& packet) {
       if (wire::icmp_kind(packet.family, icmp->type()) == wire::IcmpKind::error) fill_quote(packet);
       return std::nullopt;
     }
+    case net::Protocol::gre:
+      tuple.destination_port = call_of(bytes);
+      return std::nullopt;
     default:
       return std::nullopt;
   }

@@ -2,7 +2,9 @@
 //
 // For ICMP queries the identifier plays the source port and (type << 8 | code) of the *request* the
 // destination port (history 2.4); a reply is the same swapped. So inverted() is a plain swap for
-// every protocol. Protocols without ports have both zero.
+// every protocol. For enhanced GRE (RFC 2637) the call id, which is the receiver's, plays the
+// destination port: each direction is a conversation of its own, that nobody answers. Protocols without
+// ports have both zero.
 
 #pragma once
 

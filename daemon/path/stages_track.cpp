@@ -68,6 +68,8 @@ Verdict track(Shard& shard, Packet& packet) {
   LostAddresses& lost = shard.lost_addresses();
   if (!lost.empty())
     if (const auto reason = lost.check(packet, shard.policy())) return Verdict::drop(*reason);
+  if (packet.tuple.protocol == net::Protocol::gre && !shard.helpers().is_call(packet.tuple))
+    packet.tuple.destination_port = 0;
   if (const auto reason =
           conntrack::track(packet, shard.connections(), shard.policy().timeouts_in_force(),
                            shard.now(), &shard.gate()))
@@ -115,6 +117,7 @@ Verdict confirm(Shard& shard, Packet& packet) {
   if (!shard.connections().confirm(*connection, shard.now(), timeout))
     return Verdict::drop(DropReason::tuple_clash);
   shard.entered(*connection, packet);
+  if (connection->is_helped()) shard.helpers().keep(*connection, shard.now());
   if (connection->is_expected()) shard.helpers().fulfilled(*connection, shard.now());
   return Verdict::accept();
 }

@@ -250,6 +250,28 @@ TEST_CASE("H1: a line that is cut off by the end of the conversation arrives all
   CHECK(ftp.client.is_done());
 }
 
+TEST_CASE(
+    "H2: a client that uses a port again gets its data, though the last connection is not "
+    "forgotten") {
+  TestRouter router;
+  Ftp ftp{router};
+  for (const bool again : {false, true}) {
+    ftp.server.received.clear();
+    ftp.say(ftp.client, kPort);
+    CHECK((ftp.server.received != kPortOutside) == again);  // that port is the last connection's
+    const auto waiting = router.shard.helpers().expectations().list();
+    REQUIRE(waiting.size() == 1);
+    const net::Endpoint told = waiting[0].outside;
+    CHECK(comes_in(router, at(kServer, 20), told) == at(kInside, 5001));
+    router.arrive(kLan,
+                  tcp().from(at(kInside, 5001)).to(at(kServer, 20)).seq(1).ack(7001).flags("S."));
+    router.arrive(kWan, tcp().from(at(kServer, 20)).to(told).seq(7001).ack(2).flags("."));
+    router.arrive(kWan, tcp().from(at(kServer, 20)).to(told).seq(7001).ack(2).flags("R."));
+    router.left(kLan);
+    router.left(kWan);
+  }
+}
+
 TEST_CASE("H1: SACK blocks and acknowledgements are told in the sender's numbers") {
   TestRouter router;
   Ftp ftp{router};
