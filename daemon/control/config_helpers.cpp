@@ -29,7 +29,7 @@ std::vector<net::Port> read_ports(const Value& value) {
   return ports;
 }
 
-void read_service(const Value& value, Service& service) {
+void read_service(const Value& value, const helper::Helper& helper, Service& service) {
   value.allow({"enabled", "ports", "networks"});
   if (const auto enabled = value.find("enabled")) service.enabled = enabled->boolean();
   if (const auto ports = value.find("ports")) service.ports = read_ports(*ports);
@@ -40,6 +40,10 @@ void read_service(const Value& value, Service& service) {
     if (service.networks.size() > kMostNetworks)
       networks->refuse("has more than " + std::to_string(kMostNetworks) + " networks");
   }
+  if (helper.needs_networks && service.enabled && service.networks.empty())
+    value.refuse(
+        "needs \"networks\": those of the servers that may say what is opened, such as "
+        "[\"192.0.2.5/32\"]");
 }
 
 std::vector<net::PortRange> read_denied(const Value& value) {
@@ -70,7 +74,7 @@ Settings read_helpers(const Value& value) {
   value.allow(std::span<const std::string_view>{known});
   for (std::size_t i = 0; i < settings.services.size(); ++i)
     if (const auto service = value.find(helper::all_helpers()[i]->name))
-      read_service(*service, settings.services[i]);
+      read_service(*service, *helper::all_helpers()[i], settings.services[i]);
   if (const auto denied = value.find(kDeniedPorts)) settings.denied = read_denied(*denied);
   return settings;
 }

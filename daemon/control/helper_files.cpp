@@ -77,6 +77,13 @@ std::string upper(std::string text) {
   return text;
 }
 
+// As Linux 2.2 named it there.
+std::string classic_name(const helper::Helper& helper, net::Port port) {
+  std::string text{helper.classic_name.empty() ? helper.name : helper.classic_name};
+  if (text.ends_with('_')) text += std::to_string(port / 1000);
+  return text;
+}
+
 }  // namespace
 
 Json helpers_document(const HelpersCopy& copy) {
@@ -125,10 +132,10 @@ std::string ip_masq_app(const HelpersCopy& copy) {
     for (auto port = service.ports.rbegin(); service.enabled && port != service.ports.rend();
          ++port) {
       const auto attached = std::ranges::count(copy.attached, helper::AttachedPort{i, *port});
-      rows.push_back(
-          {(*port ^ unsigned{net::number(helper.protocol)}) & 15u,
-           print("%-3s  %-7u %-7d  %-17s\n", upper(net::text(helper.protocol)).c_str(),
-                 unsigned{*port}, static_cast<int>(attached), std::string{helper.name}.c_str())});
+      rows.push_back({(*port ^ unsigned{net::number(helper.protocol)}) & 15u,
+                      print("%-3s  %-7u %-7d  %-17s\n", upper(net::text(helper.protocol)).c_str(),
+                            unsigned{*port}, static_cast<int>(attached),
+                            classic_name(helper, *port).c_str())});
     }
   }
   std::ranges::stable_sort(rows, {}, &Row::bucket);

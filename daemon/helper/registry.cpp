@@ -6,7 +6,10 @@
 namespace masqgate::helper {
 namespace {
 
-constexpr std::array<const Helper*, 3> kAll{&kFtp, &kTftp, &kIrc};
+constexpr std::array kAll{&kFtp,    &kTftp, &kIrc,        &kPptp,          &kSip,
+                          &kSipTcp, &kSnmp, &kTalk,       &kRsh,           &kAmanda,
+                          &kRtsp,   &kH323, &kCuseeme,    &kVdolive,       &kQuake,
+                          &kQuake3, &kIcq,  &kDirectplay, &kDirectplayTcp, &kEggdrop};
 
 constexpr std::array<std::string_view, kRefusals> kRefusalNames{
     "foreign",       "wrong_side", "malformed",   "third_host", "low_port", "denied_port",

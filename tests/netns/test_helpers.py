@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """H1 to H4: FTP, TFTP and IRC DCC with real programs, active and passive, with the server on either side."""
-import pathlib
+import hashlib
+import os
+import random
 import re
 import socket
 
@@ -113,14 +115,30 @@ def server_inside(lab):
             check(fetch(lab, host, l.ROUTER_WAN, *options) == content, f"{host.name}, {name}: other bytes came")
 
 
-@story("H2: 30 active transfers of two clients at the same time", needs_masqgate=True)
+@story("H2: 200 active transfers of two clients at the same time", needs_masqgate=True)
 def many(lab):
     lab.masqgate.start(configuration())
     serve_ftp(lab, lab.server)
-    running = [host.start("curl", "-sS", "--max-time", "60", *ACTIVE["PORT"], "-r", "0-99999", "-o", "/dev/null",
+    running = [host.start("curl", "-sS", "--max-time", "120", *ACTIVE["PORT"], "-r", "0-99999", "-o", "/dev/null",
                           f"ftp://{l.SERVER}/file")
-               for host in (lab.alice, lab.bob) for _ in range(15)]
-    check_equal([p.wait(70) for p in running], [0] * 30, "how they ended")
+               for host in (lab.alice, lab.bob) for _ in range(100)]
+    check_equal([p.wait(130) for p in running], [0] * 200, "how they ended")
+
+
+@story("H2: 64 MB by lftp, active and passive, with equal checksums", needs_masqgate=True)
+def checksums(lab):
+    lab.masqgate.start(configuration())
+    serve_ftp(lab, lab.server)
+    content = random.Random(1).randbytes(64_000_000)
+    (lab.directory / "ftp/big").write_bytes(content)
+    (lab.directory / "ftp/big").chmod(0o644)
+    wanted = hashlib.sha256(content).hexdigest()
+    for passive in ("no", "yes"):
+        got = lab.directory / f"got-{passive}"
+        lab.alice.run("lftp", "-c", f"set ftp:passive-mode {passive}; set net:max-retries 1; open {l.SERVER}; "
+                      f"get big -o {got}", env={**os.environ, "HOME": str(lab.directory)})
+        check_equal(hashlib.sha256(got.read_bytes()).hexdigest(), wanted, f"checksum, passive: {passive}")
+    check_equal(helper(lab, "ftp")["fulfilled"], 2, "fulfilled")
 
 
 @story("T-09: with its helper off an active client gets nothing, at once and for connections that are there",
@@ -154,7 +172,9 @@ def tftp(lab):
     check(got.read_bytes() == content, "other bytes came")
     lab.alice.run("atftp", "--put", "-r", "new", "-l", got, l.SERVER, 69)
     check((root / "new").read_bytes() == content, "other bytes went")
-    check_equal(helper(lab, "tftp")["fulfilled"], 2, "fulfilled")
+    lab.alice.run("tftp", "-m", "binary", l.SERVER, "-c", "get", "file", lab.directory / "got2")
+    check((lab.directory / "got2").read_bytes() == content, "other bytes came to tftp-hpa")
+    check_equal(helper(lab, "tftp")["fulfilled"], 3, "fulfilled")
 
 
 class Irc:

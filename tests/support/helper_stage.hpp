@@ -1,6 +1,6 @@
 // A stage for one helper in tests: hands it the messages of a conversation, as the router would, and
 // writes down what it does. Announced endpoints appear as 203.0.113.7 (2001:db8:2::7) and their port
-// plus 10000.
+// plus 10000, unless they keep it.
 
 #pragma once
 
@@ -62,7 +62,9 @@ class HelperStage final : helper::Effects {
   }
   std::optional<net::Endpoint> announce(const helper::Announcement& what) noexcept override {
     announcements.push_back(what);
-    return net::Endpoint{shown_, static_cast<net::Port>(what.own.port + 10000)};
+    if (what.is_listed) return what.own;
+    const unsigned port = what.own.port + (what.keeps_port ? 0u : 10000u);
+    return net::Endpoint{shown_, static_cast<net::Port>(port)};
   }
   std::optional<net::Endpoint> announced(net::Port port, bool is_own) noexcept override {
     for (const helper::Announcement& what : announcements) {

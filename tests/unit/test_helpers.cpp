@@ -4,32 +4,13 @@
 
 #include "daemon/helper/registry.hpp"
 #include "daemon/helper/settings.hpp"
-#include "tests/support/helper_stage.hpp"
+#include "tests/support/helper_rows.hpp"
 
 using namespace masqgate;
 using namespace masqgate::test;
 using helper::Refusal;
 
 namespace {
-
-struct Row {
-  const char* name;
-  const char* in;
-  const char* out;  // null: as it came
-  const char* announced = nullptr;
-  std::optional<Refusal> refused{};
-};
-
-void check(HelperStage& stage, bool from_client, const Row& row) {
-  CAPTURE(row.name);
-  stage.announcements.clear();
-  stage.refusals.clear();
-  CHECK(stage.say(from_client, row.in) == (row.out == nullptr ? row.in : row.out));
-  REQUIRE(stage.announcements.size() == (row.announced == nullptr ? 0 : 1));
-  if (row.announced != nullptr) CHECK(stage.announcements[0].own.text() == row.announced);
-  REQUIRE(stage.refusals.size() == (row.refused ? 1 : 0));
-  if (row.refused) CHECK(stage.refusals[0] == *row.refused);
-}
 
 constexpr auto kMalformed = Refusal::malformed;
 
@@ -63,30 +44,31 @@ TEST_CASE("FTP: commands of the client") {
        "EPRT !1!203.0.113.7!15001!\r\n", "192.168.1.10:5001"},
       {"two commands", "NOOP\r\nPORT 192,168,1,10,19,137\r\n",
        "NOOP\r\nPORT 203,0,113,7,58,153\r\n", "192.168.1.10:5001"},
-      {"five numbers", "PORT 192,168,1,10,19\r\n", nullptr, nullptr, kMalformed},
-      {"seven numbers", "PORT 192,168,1,10,19,137,1\r\n", nullptr, nullptr, kMalformed},
-      {"256", "PORT 192,168,1,10,256,1\r\n", nullptr, nullptr, kMalformed},
-      {"minus", "PORT 192,168,1,10,-1,1\r\n", nullptr, nullptr, kMalformed},
-      {"K-10: text behind it", "PORT 192,168,1,10,19,137 x\r\n", nullptr, nullptr, kMalformed},
-      {"K-10: CR inside", "PORT 192,168,\r1,10,19,137\r\n", nullptr, nullptr, kMalformed},
-      {"K-10: telnet before it", "\xff\xf4PORT 192,168,1,10,19,137\r\n", nullptr, nullptr,
+      {"five numbers", "PORT 192,168,1,10,19\r\n", std::nullopt, nullptr, kMalformed},
+      {"seven numbers", "PORT 192,168,1,10,19,137,1\r\n", std::nullopt, nullptr, kMalformed},
+      {"256", "PORT 192,168,1,10,256,1\r\n", std::nullopt, nullptr, kMalformed},
+      {"minus", "PORT 192,168,1,10,-1,1\r\n", std::nullopt, nullptr, kMalformed},
+      {"K-10: text behind it", "PORT 192,168,1,10,19,137 x\r\n", std::nullopt, nullptr, kMalformed},
+      {"K-10: CR inside", "PORT 192,168,\r1,10,19,137\r\n", std::nullopt, nullptr, kMalformed},
+      {"K-10: telnet before it", "\xff\xf4PORT 192,168,1,10,19,137\r\n", std::nullopt, nullptr,
        kMalformed},
       {"K-10: telnet inside",
        "PORT 192,\xff\xf4"
        "168,1,10,19,137\r\n",
-       nullptr, nullptr, kMalformed},
+       std::nullopt, nullptr, kMalformed},
       {"telnet before ABOR",
        "\xff\xf4\xff\xf2"
        "ABOR\r\n",
-       nullptr},
-      {"EPRT of the wrong family", "EPRT |2|192.168.1.10|5001|\r\n", nullptr, nullptr, kMalformed},
-      {"EPRT port too large", "EPRT |1|192.168.1.10|65537|\r\n", nullptr, nullptr, kMalformed},
-      {"EPRT not closed", "EPRT |1|192.168.1.10|5001\r\n", nullptr, nullptr, kMalformed},
-      {"EPRT with digits as delimiter", "EPRT 111192.168.1.101500111\r\n", nullptr, nullptr,
+       std::nullopt},
+      {"EPRT of the wrong family", "EPRT |2|192.168.1.10|5001|\r\n", std::nullopt, nullptr,
        kMalformed},
-      {"another command that quotes it", "STOR PORT 192,168,1,10,19,137\r\n", nullptr},
-      {"PORT without words", "PORT\r\n", nullptr, nullptr, kMalformed},
-      {"an empty line", "\r\n", nullptr},
+      {"EPRT port too large", "EPRT |1|192.168.1.10|65537|\r\n", std::nullopt, nullptr, kMalformed},
+      {"EPRT not closed", "EPRT |1|192.168.1.10|5001\r\n", std::nullopt, nullptr, kMalformed},
+      {"EPRT with digits as delimiter", "EPRT 111192.168.1.101500111\r\n", std::nullopt, nullptr,
+       kMalformed},
+      {"another command that quotes it", "STOR PORT 192,168,1,10,19,137\r\n", std::nullopt},
+      {"PORT without words", "PORT\r\n", std::nullopt, nullptr, kMalformed},
+      {"an empty line", "\r\n", std::nullopt},
   };
   HelperStage stage{helper::kFtp};
   stage.say(true, "USER a\r\n");
@@ -118,10 +100,10 @@ TEST_CASE("FTP: answers of the server, each after the client has asked") {
       {"227 at the end of several lines", "227-ok\r\n227 (198,51,100,1,19,137)\r\n",
        "227-ok\r\n227 (203,0,113,7,58,153)\r\n", "198.51.100.1:5001"},
       {"K-09: 227 inside several lines", "211-x\r\n227 (198,51,100,1,19,137)\r\n211 end\r\n",
-       nullptr},
-      {"227 without numbers", "227 no\r\n", nullptr, nullptr, kMalformed},
-      {"229 with an address", "229 (|1|198.51.100.1|5001|)\r\n", nullptr, nullptr, kMalformed},
-      {"229 not closed", "229 (|||5001)\r\n", nullptr, nullptr, kMalformed},
+       std::nullopt},
+      {"227 without numbers", "227 no\r\n", std::nullopt, nullptr, kMalformed},
+      {"229 with an address", "229 (|1|198.51.100.1|5001|)\r\n", std::nullopt, nullptr, kMalformed},
+      {"229 not closed", "229 (|||5001)\r\n", std::nullopt, nullptr, kMalformed},
   };
   HelperStage stage{helper::kFtp};
   stage.say(true, "USER a\r\n");
@@ -132,7 +114,7 @@ TEST_CASE("FTP: answers of the server, each after the client has asked") {
   stage.say(true, "PASV\r\nTYPE I\r\n");  // at once: the answers come in their order
   stage.say(false, "227 (198,51,100,1,19,137)\r\n200 ok\r\n");
   check(stage, false,
-        {"K-09: nobody asked", "227 (198,51,100,1,19,137)\r\n", nullptr, nullptr,
+        {"K-09: nobody asked", "227 (198,51,100,1,19,137)\r\n", std::nullopt, nullptr,
          Refusal::wrong_side});
   CHECK_FALSE(stage.stopped);
 }
@@ -189,40 +171,40 @@ TEST_CASE("IRC: offers of the client") {
       {"the peer listens",
        "PRIVMSG bob :\x01"
        "DCC SEND x 3232235786 0 7 99\x01\r\n",
-       nullptr},
+       std::nullopt},
       {"K-11: NOTICE",
        "NOTICE bob :\x01"
        "DCC SEND x 3232235786 5001 7\x01\r\n",
-       nullptr},
+       std::nullopt},
       {"K-11: quoted",
        "PRIVMSG bob :say \x01"
        "DCC SEND x 3232235786 5001 7\x01\r\n",
-       nullptr},
-      {"K-11: without the marks", "PRIVMSG bob :DCC SEND x 3232235786 5001 7\r\n", nullptr},
+       std::nullopt},
+      {"K-11: without the marks", "PRIVMSG bob :DCC SEND x 3232235786 5001 7\r\n", std::nullopt},
       {"K-11: not closed",
        "PRIVMSG bob :\x01"
        "DCC SEND x 3232235786 5001 7\r\n",
-       nullptr},
+       std::nullopt},
       {"K-11: inside another command",
        "TOPIC #x :PRIVMSG b :\x01"
        "DCC CHAT c 3232235786 5001\x01\r\n",
-       nullptr},
+       std::nullopt},
       {"an address too large",
        "PRIVMSG bob :\x01"
        "DCC CHAT chat 4294967296 5001\x01\r\n",
-       nullptr, nullptr, kMalformed},
+       std::nullopt, nullptr, kMalformed},
       {"a port too large",
        "PRIVMSG bob :\x01"
        "DCC CHAT chat 3232235786 65537\x01\r\n",
-       nullptr, nullptr, kMalformed},
+       std::nullopt, nullptr, kMalformed},
       {"no port",
        "PRIVMSG bob :\x01"
        "DCC CHAT chat 3232235786\x01\r\n",
-       nullptr, nullptr, kMalformed},
+       std::nullopt, nullptr, kMalformed},
       {"lower case",
        "PRIVMSG bob :\x01"
        "dcc chat chat 3232235786 5001\x01\r\n",
-       nullptr},
+       std::nullopt},
   };
   HelperStage stage{helper::kIrc};
   stage.say(true, "CAP LS\r\nNICK a\r\n");
@@ -237,7 +219,7 @@ TEST_CASE("K-11: IRC servers open nothing; RESUME and ACCEPT name the port as ea
         {"an offer from the server",
          ":b!u@h PRIVMSG a :\x01"
          "DCC SEND x 3405803783 5001 7\x01\r\n",
-         nullptr});
+         std::nullopt});
   stage.say(true,
             "PRIVMSG bob :\x01"
             "DCC SEND x 3232235786 5001 7\x01\r\n");
@@ -294,7 +276,8 @@ TEST_CASE("no helper reads behind a message that is cut off") {
 }
 
 TEST_CASE(
-    "settings: FTP, TFTP and IRC are on; by the server's port behind translation, and by network") {
+    "settings: FTP, TFTP, IRC and PPTP are on; by the server's port behind translation, and by "
+    "network") {
   helper::Settings settings = helper::Settings::defaults();
   const auto end = [](const char* text) { return *net::IpAddress::parse(text); };
   Tuple original{end("192.168.1.10"), end("198.51.100.1"), 4000, 21, net::Protocol::tcp, 0};
@@ -310,6 +293,10 @@ TEST_CASE(
   CHECK(settings.service_for(original, original.inverted()));
   CHECK(settings.is_denied(6000));
   CHECK_FALSE(settings.is_denied(5001));
+  std::string on;
+  for (std::size_t i = 0; i < settings.services.size(); ++i)
+    if (settings.services[i].enabled) on += std::string{helper::all_helpers()[i]->name} + " ";
+  CHECK(on == "ftp tftp irc pptp ");
   CHECK(helper::find_helper("irc") == &helper::kIrc);
   CHECK(helper::find_helper("nobody") == nullptr);
 }

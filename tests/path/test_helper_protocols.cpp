@@ -1,0 +1,301 @@
+// Stories of helpers beside TCP: calls of PPTP in GRE, media of SIP, and what K-02 to K-05 refuse.
+
+#include <doctest/doctest.h>
+
+#include "tests/path/tcp_ends.hpp"
+
+using namespace masqgate;
+using namespace masqgate::test;
+using helper::Refusal;
+
+namespace {
+
+constexpr auto kAlice = "192.168.1.10", kBob = "192.168.1.11", kServer = "198.51.100.1",
+               kOurs = "203.0.113.7", kStranger = "198.51.100.66";
+
+net::Endpoint at(const char* text, net::Port port) {
+  return {address(text), port};
+}
+
+std::string b16(unsigned v) {
+  return {static_cast<char>(v >> 8), static_cast<char>(v)};
+}
+
+struct Router : TestRouter {
+  explicit Router(std::initializer_list<const char*> helpers = {}) {
+    know(kLan, kBob);
+    for (const char* name : helpers) policy.helpers.services[place(name)].enabled = true;
+    apply();
+  }
+  static std::size_t place(std::string_view name) {
+    const auto all = helper::all_helpers();
+    return static_cast<std::size_t>(std::ranges::find(all, helper::find_helper(name)) -
+                                    all.begin());
+  }
+  const helper::HelperCounters& counters(std::string_view name) {
+    return shard.helpers().counters()[place(name)];
+  }
+  std::uint64_t refused(std::string_view name, Refusal why) {
+    return counters(name).refusals[static_cast<std::size_t>(why)];
+  }
+  // The packet that leaves at this port for one that arrived at the other; none: nothing left.
+  std::optional<Packet> pass_on(PortIndex from, const PacketBuilder& packet) {
+    const PortIndex to = from == kLan ? kWan : kLan;
+    left(to);
+    arrive(from, packet);
+    const auto out = left(to);
+    left(from);
+    if (out.empty()) return std::nullopt;
+    Packet parsed;
+    parsed.frame = pool.take();
+    parsed.frame.set_ip_size(out[0].bytes.size());
+    std::ranges::copy(out[0].bytes, parsed.frame.ip().begin());
+    if (parse(parsed)) throw std::logic_error{"a packet left that does not parse"};
+    return parsed;
+  }
+  // What a datagram says when it has got through.
+  std::string say(PortIndex from, net::Endpoint sender, net::Endpoint receiver,
+                  std::string_view text) {
+    const auto out = pass_on(from, udp().from(sender).to(receiver).payload(text));
+    if (!out) return "nothing";
+    std::string result;
+    for (const std::byte b : out->transport().subspan(8)) result += static_cast<char>(b);
+    last = out->tuple;
+    return result;
+  }
+  FramePool pool{4};
+  Tuple last;
+};
+
+PacketBuilder call(const char* from, const char* to, unsigned id) {
+  return ip(net::Protocol::gre)
+      .from(from)
+      .to(to)
+      .payload(octets(b16(0x3001) + b16(0x880b) + b16(1) + b16(id) + std::string(4, '\0') + "x"));
+}
+
+std::string control(unsigned type, const std::string& body) {
+  return b16(static_cast<unsigned>(12 + body.size())) + b16(1) + "\x1a\x2b\x3c\x4d" + b16(type) +
+         b16(0) + body;
+}
+
+struct Pptp : Conversation {
+  Pptp(TestRouter& router, const char* host, net::Port port)
+      : Conversation{router, kLan, at(host, port), kWan, at(kServer, 1723)} {
+    open();
+    say(client, control(1, std::string(144, '\0')));
+  }
+  // Both call ids as the other side has heard them.
+  std::pair<unsigned, unsigned> begin(unsigned own, unsigned peer) {
+    server.received.clear();
+    say(client, control(7, b16(own) + std::string(154, '\0')));
+    const auto id = [](const std::string& text, std::size_t offset) {
+      return static_cast<unsigned>(static_cast<unsigned char>(text.at(offset)) << 8 |
+                                   static_cast<unsigned char>(text.at(offset + 1)));
+    };
+    const unsigned shown = id(server.received, 12);
+    client.received.clear();
+    say(server, control(8, b16(peer) + b16(shown) + std::string{"\1"} + std::string(15, '\0')));
+    CHECK(id(client.received, 14) == own);
+    return {shown, id(client.received, 12)};
+  }
+};
+
+const std::string kInvite =
+    "INVITE sip:b@198.51.100.1 SIP/2.0\r\nContact: <sip:a@192.168.1.10:5060>\r\n"
+    "Content-Type: application/sdp\r\n\r\nc=IN IP4 192.168.1.10\r\nm=audio 4000 RTP/AVP 0\r\n";
+
+}  // namespace
+
+TEST_CASE(
+    "K-15: two PPTP clients with the same call id of the same server get each their own GRE") {
+  Router router;
+  Pptp alice{router, kAlice, 40000}, bob{router, kBob, 40000};
+  const auto [alice_shown, alice_peer] = alice.begin(5000, 7);
+  const auto [bob_shown, bob_peer] = bob.begin(5000, 8);
+  CHECK(alice_shown == 5000);
+  CHECK(bob_shown != 5000);
+  for (int round = 0; round < 2; ++round) {
+    auto in = router.pass_on(kWan, call(kServer, kOurs, alice_shown));
+    REQUIRE(in);
+    CHECK(in->tuple.destination() == at(kAlice, 5000));
+    in = router.pass_on(kWan, call(kServer, kOurs, bob_shown));
+    REQUIRE(in);
+    CHECK(in->tuple.destination() == at(kBob, 5000));
+    for (const auto& [client, id] : {std::pair{kAlice, alice_peer}, std::pair{kBob, bob_peer}}) {
+      const auto out = router.pass_on(kLan, call(client, kServer, id));
+      REQUIRE(out);
+      CHECK(out->tuple.source_address == address(kOurs));
+      CHECK(out->tuple.destination() == at(kServer, static_cast<net::Port>(id)));
+    }
+  }
+  CHECK(router.counters("pptp").fulfilled == 4);
+  // Nobody else's calls come in, and not from anybody else.
+  CHECK_FALSE(router.pass_on(kWan, call(kServer, kOurs, 4711)));
+  CHECK_FALSE(router.pass_on(kWan, call(kStranger, kOurs, alice_shown)));
+  CHECK(router.imbalance() == "");
+}
+
+TEST_CASE("an error about a call reaches the one whose call it is") {
+  Router router;
+  Pptp alice{router, kAlice, 40000}, bob{router, kBob, 40000};
+  const auto peer = alice.begin(5000, 7).second;
+  bob.begin(5000, 8);
+  const auto out = router.pass_on(kLan, call(kAlice, kServer, peer));
+  REQUIRE(out);
+  Octets sent{out->frame.ip().begin(), out->frame.ip().end()};
+  const auto error =
+      router.pass_on(kWan, icmp_error(3, 4, 1400).from(kServer).to(kOurs).quoting(sent));
+  REQUIRE(error);
+  CHECK(error->tuple.destination_address == address(kAlice));
+  REQUIRE(error->quoted);
+  CHECK(error->quoted->source_address == address(kAlice));
+  CHECK(error->quoted->destination_port == peer);
+}
+
+TEST_CASE("GRE of a call that nobody has announced is GRE like any other") {
+  Router router;
+  const auto out = router.pass_on(kLan, call(kAlice, kServer, 9));
+  REQUIRE(out);
+  CHECK(out->tuple.source_address == address(kOurs));
+  const auto in = router.pass_on(kWan, call(kServer, kOurs, 5));
+  REQUIRE(in);
+  CHECK(in->tuple.destination() == at(kAlice, 5));
+}
+
+TEST_CASE("SIP: media come in by the pair that was told, and leave from it") {
+  Router router{"sip"};
+  // Somebody else has the port, so that another one must be told, and with it the one beside.
+  router.say(kLan, at(kBob, 4001), at(kStranger, 9), "x");
+  const std::string told = router.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite);
+  const auto from = told.find("m=audio ") + 8;
+  const auto port = static_cast<net::Port>(std::stoul(told.substr(from)));
+  CHECK(port % 2 == 0);
+  CHECK(port != 4000);
+  CHECK(told.find("Contact: <sip:a@203.0.113.7:5060>") != std::string::npos);
+  CHECK(router.counters("sip").announced == 2);
+  // K-04: from the peer only, and what is sent out by itself comes from there.
+  CHECK(router.say(kWan, at(kStranger, 7000), at(kOurs, port), "spam") == "nothing");
+  CHECK(router.say(kWan, at(kServer, 7000), at(kOurs, port), "rtp") == "rtp");
+  CHECK(router.last.destination() == at(kAlice, 4000));
+  CHECK(router.say(kWan, at(kServer, 7001), at(kOurs, static_cast<net::Port>(port + 1)), "rtcp") ==
+        "rtcp");
+  CHECK(router.last.destination() == at(kAlice, 4001));
+  CHECK(router.say(kLan, at(kAlice, 4000), at(kStranger, 8000), "gateway") == "gateway");
+  CHECK(router.last.source() == at(kOurs, port));
+  CHECK(router.say(kWan, at(kStranger, 8000), at(kOurs, port), "media") == "media");
+  // Again, on a connection that flows: the same port is told.
+  CHECK(router.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite) == told);
+  CHECK(router.imbalance() == "");
+}
+
+TEST_CASE("SIP: media that are sent before any has come leave from the port that was told") {
+  Router router{"sip"};
+  router.say(kLan, at(kBob, 4001), at(kStranger, 9), "x");
+  const std::string told = router.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite);
+  const auto port = static_cast<net::Port>(std::stoul(told.substr(told.find("m=audio ") + 8)));
+  CHECK(router.say(kLan, at(kAlice, 4000), at(kStranger, 8000), "rtp") == "rtp");
+  CHECK(router.last.source() == at(kOurs, port));
+}
+
+TEST_CASE("K-02, K-03: an INVITE for another host, a low port or a denied one opens nothing") {
+  for (const auto& [what, instead, why] :
+       {std::tuple{"IP4 192.168.1.10", "IP4 192.168.1.11", Refusal::third_host},
+        std::tuple{"audio 4000", "audio 1022", Refusal::low_port},
+        std::tuple{"audio 4000", "audio 3306", Refusal::denied_port},
+        std::tuple{"audio 4000", "audio 5999", Refusal::denied_port}}) {
+    CAPTURE(instead);
+    Router router{"sip"};
+    std::string text = kInvite;
+    text.replace(text.find(what), std::string_view{what}.size(), instead);
+    router.say(kLan, at(kAlice, 5060), at(kServer, 5060), text);
+    CHECK(router.refused("sip", why) == 1);
+    CHECK(router.counters("sip").announced == 0);
+    CHECK(router.shard.helpers().expectations().size() == 0);
+  }
+}
+
+TEST_CASE("K-05: a fragment is never read, a datagram that was put together is") {
+  for (const bool put_together : {false, true}) {
+    Router router{"sip"};
+    router.policy.always_defragment = put_together;
+    router.apply();
+    const std::string filler = "X: " + std::string(605, 'x') + "\r\n";
+    const std::string text =
+        "OPTIONS x SIP/2.0\r\n" + filler + "Contact: <sip:a@192.168.1.10:5070>\r\n\r\n";
+    const Octets whole =
+        udp().from(at(kAlice, 5060)).to(at(kServer, 5060)).payload(text).datagram();
+    const auto part = [&](std::size_t from, std::size_t size, bool more) {
+      Octets bytes{whole.begin() + static_cast<long>(from),
+                   whole.begin() + static_cast<long>(from + size)};
+      router.arrive(kLan, ip(net::Protocol::udp)
+                              .from(kAlice)
+                              .to(kServer)
+                              .identification(7)
+                              .payload(bytes)
+                              .fragment(from, more));
+    };
+    part(0, 608, true);
+    part(608, whole.size() - 608, false);
+    CHECK(router.counters("sip").announced == (put_together ? 1 : 0));
+  }
+}
+
+TEST_CASE("K-04, K-14: what SIP expects ends with its time, and with its connection") {
+  Router router{"sip"};
+  router.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite);
+  CHECK(router.shard.helpers().expectations().size() == 2);
+  router.pass(std::chrono::seconds{170});
+  CHECK(router.shard.helpers().expectations().size() == 2);
+  router.pass(std::chrono::seconds{20});
+  CHECK(router.shard.helpers().expectations().size() == 0);
+  CHECK(router.say(kWan, at(kServer, 7000), at(kOurs, 4000), "rtp") == "nothing");
+}
+
+TEST_CASE(
+    "SIP: a registered client is called as long as it said, by a request of its registrar only") {
+  Router router{"sip"};
+  router.say(kLan, at(kAlice, 5060), at(kServer, 5060),
+             "REGISTER sip:x SIP/2.0\r\nContact: <sip:a@192.168.1.10:5060>\r\n\r\n");
+  router.pass(std::chrono::minutes{55});
+  CHECK(router.say(kWan, at(kStranger, 5060), at(kOurs, 5060), "INVITE x SIP/2.0\r\n\r\n") ==
+        "nothing");
+  CHECK(router.say(kWan, at(kServer, 5060), at(kOurs, 5060),
+                   "INVITE sip:a@203.0.113.7 SIP/2.0\r\n\r\n") ==
+        "INVITE sip:a@192.168.1.10 SIP/2.0\r\n\r\n");
+}
+
+TEST_CASE("K-03, K-11: rsh gets its low port, and no other helper does") {
+  Router router{"rsh"};
+  Conversation rsh{router, kLan, at(kAlice, 1023), kWan, at(kServer, 514)};
+  rsh.open();
+  rsh.say(rsh.client, std::string{"1022\0", 5});
+  const auto port = static_cast<net::Port>(std::stoul(rsh.server.received));
+  CHECK(port == 1022);
+  const auto in =
+      router.pass_on(kWan, tcp().from(at(kServer, 1021)).to(at(kOurs, port)).seq(1).flags("S"));
+  REQUIRE(in);
+  CHECK(in->tuple.destination() == at(kAlice, 1022));
+  Conversation low{router, kLan, at(kBob, 1023), kWan, at(kServer, 514)};
+  low.open();
+  low.say(low.client, std::string{"22\0", 3});
+  CHECK(router.refused("rsh", Refusal::low_port) == 1);
+}
+
+TEST_CASE("Quake III: the list lets its client go out, to public hosts only") {
+  Router router{"quake3"};
+  const auto list = [&](const char* server) {
+    const std::uint32_t a = address(server).v4_number();
+    return std::string{"\xff\xff\xff\xffgetserversResponse\\"} + b16(a >> 16) + b16(a & 0xffff) +
+           b16(27960) + "\\";
+  };
+  router.say(kLan, at(kAlice, 27961), at(kServer, 27950), "getservers");
+  router.say(kWan, at(kServer, 27950), at(kOurs, 27961), list("198.51.100.9"));
+  CHECK(router.counters("quake3").announced == 1);
+  router.say(kWan, at(kServer, 27950), at(kOurs, 27961), list("192.168.1.11"));
+  CHECK(router.refused("quake3", Refusal::third_host) == 1);
+  CHECK(router.say(kLan, at(kAlice, 27961), at("198.51.100.9", 27960), "hello") == "hello");
+  CHECK(router.last.source_address == address(kOurs));
+  CHECK(router.counters("quake3").fulfilled == 1);
+  CHECK(router.say(kWan, at("198.51.100.9", 27960), router.last.source(), "hi") == "hi");
+}
