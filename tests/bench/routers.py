@@ -4,6 +4,7 @@
     client 10.30.0.1 ── 10.30.0.2 server, a cable without a router: what the two hosts themselves can do
     guest  ── a TAP of slirp4netns or pasta, which run in [ router ] as on any host
 """
+import json
 import pathlib
 import subprocess
 
@@ -116,11 +117,16 @@ class Nft(Route):
         self.bench.router.run("nft", "-f", rules)
 
 
+HELPERS = json.loads((pathlib.Path(__file__).resolve().parents[2] / "docs/masqgate.schema.json").read_text())[
+    "properties"]["helpers"]["properties"].keys() - {"denied_ports"}
+
+
 class Masqgate(Router):
     name = "masqgate"
     spin_us = 0
     rules = []  # before the others, in chain forward
     divert = {}
+    helpers = None  # all on, or all off; else as they are by default
 
     def ports(self):
         return {"lan": {"nics": ["lan0"], "addresses": [f"{ROUTER_LAN}/24"]},
@@ -128,7 +134,10 @@ class Masqgate(Router):
 
     def start(self):
         self.daemon = r.Masqgate(self.bench)
+        switches = {} if self.helpers is None else {
+            name: {"enabled": self.helpers, "networks": ["0.0.0.0/0"]} for name in HELPERS}
         self.daemon.start({
+            "helpers": switches,
             "ports": self.ports(),
             "nat": [{"masquerade": "wan", "source": "10.10.0.0/24"}],
             "firewall": {"forward": {"policy": "drop", "rules": [
@@ -144,6 +153,18 @@ class Masqgate(Router):
 class MasqgateSpin(Masqgate):
     name = "masqgate, spin 50 us"
     spin_us = 50
+
+
+class MasqgateHelpers(Masqgate):
+    """Every helper looks for its connections, and none of the figures has one."""
+
+    name = "masqgate, all helpers"
+    helpers = True
+
+
+class MasqgateNoHelpers(Masqgate):
+    name = "masqgate, no helpers"
+    helpers = False
 
 
 class MasqgateDivert(Masqgate):

@@ -299,3 +299,69 @@ TEST_CASE("Quake III: the list lets its client go out, to public hosts only") {
   CHECK(router.counters("quake3").fulfilled == 1);
   CHECK(router.say(kWan, at("198.51.100.9", 27960), router.last.source(), "hi") == "hi");
 }
+
+TEST_CASE(
+    "K-07: a helper that is off changes nothing, opens nothing, and cannot be asked for inside "
+    "addresses") {
+  Router router;
+  CHECK(router.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite) == kInvite);
+  CHECK(router.say(kWan, at(kServer, 7000), at(kOurs, 4000), "rtp") == "nothing");
+  // The server's guesses come in as they are: nobody writes an inside address into them.
+  const std::string guess = "SIP/2.0 200 OK\r\nContact: <sip:a@203.0.113.7:5060>\r\n\r\n";
+  CHECK(router.say(kWan, at(kServer, 5060), at(kOurs, 5060), guess) == guess);
+  // What comes back out of a helped connection does not name them either.
+  Router helped{"sip"};
+  helped.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite);
+  helped.say(kWan, at(kServer, 5060), at(kOurs, 5060), guess);
+  const std::string echoed =
+      helped.say(kLan, at(kAlice, 5060), at(kServer, 5060),
+                 "SIP/2.0 200 OK\r\nContact: <sip:a@192.168.1.10:5060>\r\n\r\n");
+  CHECK(echoed.find("192.168.") == std::string::npos);
+}
+
+TEST_CASE(
+    "K-08, K-03: FTP bounces open nothing: third hosts, low ports, denied ones, and servers that "
+    "name others") {
+  const std::tuple<bool, const char*, Refusal> rows[] = {
+      {true, "PORT 192,168,1,11,19,137\r\n", Refusal::third_host},
+      {true, "PORT 198,51,100,1,19,137\r\n", Refusal::third_host},
+      {true, "EPRT |1|192.168.1.11|5001|\r\n", Refusal::third_host},
+      {true, "PORT 192,168,1,10,0,25\r\n", Refusal::low_port},
+      {true, "EPRT |1|192.168.1.10|22|\r\n", Refusal::low_port},
+      {true, "PORT 192,168,1,10,23,112\r\n", Refusal::denied_port},  // 6000
+      {false, "227 Entering Passive Mode (198,51,100,66,19,137)\r\n", Refusal::third_host},
+      {false, "227 Entering Passive Mode (192,168,1,11,19,137)\r\n", Refusal::third_host},
+      {false, "229 Entering Extended Passive Mode (|||22|)\r\n", Refusal::low_port},
+  };
+  for (const auto& [from_client, line, why] : rows) {
+    CAPTURE(line);
+    Router router;
+    Conversation ftp{router, kLan, at(kAlice, 40000), kWan, at(kServer, 21)};
+    ftp.open();
+    ftp.say(ftp.client, "USER a\r\nPASV\r\n");
+    ftp.say(from_client ? ftp.client : ftp.server, line);
+    CHECK((from_client ? ftp.server : ftp.client).received.ends_with(line));
+    CHECK(router.refused("ftp", why) == 1);
+    CHECK(router.shard.helpers().expectations().size() == 0);
+    for (const net::Port port : std::initializer_list<net::Port>{5001, 25, 22, 6000})
+      CHECK_FALSE(
+          router.pass_on(kWan, tcp().from(at(kServer, 20)).to(at(kOurs, port)).seq(1).flags("S")));
+  }
+}
+
+TEST_CASE(
+    "K-04: an expectation is for one protocol, one destination, one peer, one use, one minute") {
+  Router router;
+  Conversation ftp{router, kLan, at(kAlice, 40000), kWan, at(kServer, 21)};
+  ftp.open();
+  ftp.say(ftp.client, "USER a\r\nPORT 192,168,1,10,19,137\r\n");
+  const auto syn = [](const char* from, net::Port to) {
+    return tcp().from(at(from, 20)).to(at(kOurs, to)).seq(1).flags("S");
+  };
+  CHECK_FALSE(router.pass_on(kWan, syn(kStranger, 5001)));
+  CHECK_FALSE(router.pass_on(kWan, syn(kServer, 5002)));
+  CHECK(router.say(kWan, at(kServer, 20), at(kOurs, 5001), "udp") == "nothing");
+  CHECK(router.shard.helpers().expectations().size() == 1);
+  router.pass(std::chrono::seconds{61});
+  CHECK_FALSE(router.pass_on(kWan, syn(kServer, 5001)));
+}
