@@ -124,6 +124,9 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
     app.add_subcommand(view.name, view.summary)->parse_complete_callback([&action, view] {
       action = [view](const Context& context) { view.show(context, view.name); };
     });
+  app.add_subcommand("sets", "the named sets of which rules ask")->parse_complete_callback([&] {
+    action = [](const Context& context) { show_document(context, "sets"); };
+  });
   CLI::App* rules = app.add_subcommand("rules", "firewall rules with their counters and last hits");
   rules->add_flag("--unused", given.unused, "only those that no packet has matched");
   rules->parse_complete_callback([&] {

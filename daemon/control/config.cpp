@@ -24,6 +24,7 @@ constexpr auto kMembers = std::to_array<std::string_view>({
     "ports",
     "routes",
     "nat",
+    "sets",
     "firewall",
     "conntrack",
     "helpers",
@@ -251,6 +252,7 @@ Config read_document(const Value& document, const std::string& runtime) {
     config.routes = read_routes(*routes, config, names);
   if (const auto nat = document.find("nat")) config.nat = read_nat(*nat, config);
   config.own_nat = config.nat.size();
+  if (const auto sets = document.find("sets")) config.sets = firewall::read_sets(*sets);
   if (const auto firewall = document.find("firewall")) read_firewall(*firewall, config);
   if (const auto conntrack = document.find("conntrack"))
     config.conntrack = read_conntrack(*conntrack);

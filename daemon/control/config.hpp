@@ -127,6 +127,7 @@ struct Config {
   std::vector<NatConfig> nat;           // the document's own first
   std::size_t own_nat = 0;              // so many; the others are of old_rules
   std::optional<OldRules> old_rules{};  // what firewall was made from
+  firewall::Sets sets;
   std::shared_ptr<const firewall::Ruleset> firewall = std::make_shared<firewall::Ruleset>();
   ConntrackConfig conntrack;
   path::Limits limits;

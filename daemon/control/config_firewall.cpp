@@ -75,8 +75,8 @@ void read_firewall(const Value& value, Config& config) {
       read_old_rules(value, word, language, config);
       return;
     }
-  config.firewall =
-      std::make_shared<const firewall::Ruleset>(firewall::from_json(value, port_names(config)));
+  config.firewall = std::make_shared<const firewall::Ruleset>(
+      firewall::from_json(value, port_names(config), config.sets));
 }
 
 Json write_firewall(const Config& config) {

@@ -93,6 +93,29 @@ Rule read_rule(const Value& value, PortNames ports, const ChainPlaces& chains) {
   return rule;
 }
 
+constexpr std::array<std::string_view, 3> kSetKinds{"addresses", "ports", "link-layer addresses"};
+
+// Puts the sets in that the rule names.
+void settle_sets(const Value& value, Rule& rule, const Sets& sets) {
+  for (Match& match : rule.matches) {
+    const Value where = value.at(member_of(match));
+    const auto settle = [&]<typename M>(M& one) {
+      if constexpr (std::is_base_of_v<SetReference, M>) {
+        const auto found = sets.find(one.name);
+        if (found == sets.end())
+          where.refuse("there is no set " + Value::quoted(one.name) + " in \"sets\"");
+        if (found->second->kind() != M::kKind)
+          where.refuse("the set " + Value::quoted(one.name) + " is one of " +
+                       std::string{kSetKinds[static_cast<std::size_t>(found->second->kind())]} +
+                       ", and the rule asks for " +
+                       std::string{kSetKinds[static_cast<std::size_t>(M::kKind)]});
+        one.set = found->second;
+      }
+    };
+    std::visit(settle, match);
+  }
+}
+
 // Gives every rule an id, and refuses those that stand twice.
 void settle_ids(Chain& chain, const std::vector<Value>& values) {
   std::map<std::string, std::size_t> owners;
@@ -110,7 +133,7 @@ void settle_ids(Chain& chain, const std::vector<Value>& values) {
 }
 
 Chain read_chain(const std::string& name, const Value& value, PortNames ports,
-                 const ChainPlaces& chains) {
+                 const ChainPlaces& chains, const Sets& sets) {
   value.allow({"policy", "rules"});
   Chain chain{name, Policy::accept, {}};
   if (const auto policy = value.find("policy")) {
@@ -121,7 +144,10 @@ Chain read_chain(const std::string& name, const Value& value, PortNames ports,
   const auto rules = value.find("rules");
   if (!rules) return chain;
   const std::vector<Value> values = rules->elements();
-  for (const Value& one : values) chain.rules.push_back(read_rule(one, ports, chains));
+  for (const Value& one : values) {
+    chain.rules.push_back(read_rule(one, ports, chains));
+    settle_sets(one, chain.rules.back(), sets);
+  }
   settle_ids(chain, values);
   return chain;
 }
@@ -193,7 +219,7 @@ void add_fingerprints(std::vector<Chain>& chains, PortNames ports) {
 
 }  // namespace
 
-Ruleset from_json(const Value& firewall, PortNames ports) {
+Ruleset from_json(const Value& firewall, PortNames ports, const Sets& sets) {
   ChainPlaces places;
   const auto members = firewall.members();
   if (members.size() > kMaxRules) firewall.refuse("too many chains");
@@ -203,11 +229,26 @@ Ruleset from_json(const Value& firewall, PortNames ports) {
   }
   std::vector<Chain> chains;
   for (const auto& [name, value] : members)
-    chains.push_back(read_chain(name, value, ports, places));
+    chains.push_back(read_chain(name, value, ports, places, sets));
   add_fingerprints(chains, ports);
   auto built = Ruleset::build(chains);
   if (const auto* error = std::get_if<BuildError>(&built)) refuse(firewall, chains, *error);
   return std::get<Ruleset>(std::move(built));
+}
+
+Sets read_sets(const Value& value) {
+  Sets sets;
+  for (const auto& [name, set] : value.members()) {
+    check_name(set, name, 32);
+    sets.emplace(name, std::make_shared<const NamedSet>(NamedSet::from_json(set)));
+  }
+  return sets;
+}
+
+Json write_sets(const Sets& sets) {
+  Json out = Json::object();
+  for (const auto& [name, set] : sets) out[name] = set->to_json();
+  return out;
 }
 
 Json to_json(const Ruleset& ruleset, PortNames ports) {

@@ -20,8 +20,12 @@ PortIndex read_port(const json::Value& value, std::string_view name, PortNames p
 net::Prefix read_prefix(const json::Value& value, std::string_view text);
 
 // Reads an object of chains. Rules without an id get one: "forward-3" is the third of its chain.
-// Throws json::Error with the pointer of whatever is wrong.
-Ruleset from_json(const json::Value& firewall, PortNames ports);
+// Throws json::Error with the pointer of whatever is wrong. sets: of which rules may ask.
+Ruleset from_json(const json::Value& firewall, PortNames ports, const Sets& sets = {});
+
+// An object of named sets.
+Sets read_sets(const json::Value& value);
+json::Json write_sets(const Sets& sets);
 
 // The same object in canonical form: what from_json() reads back to an equal Ruleset.
 json::Json to_json(const Ruleset& ruleset, PortNames ports);

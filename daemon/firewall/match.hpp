@@ -25,6 +25,7 @@
 #include "daemon/firewall/mark_bits.hpp"
 #include "daemon/firewall/match_counting.hpp"
 #include "daemon/firewall/match_header.hpp"
+#include "daemon/firewall/match_set.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/packet/packet.hpp"
@@ -176,12 +177,14 @@ struct DemasqueradedMatch {
 
 // Cheap questions first, those that count last: rules ask in this order, whatever the order in their
 // document.
-using Match = std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch,
-                           ConnMarkMatch, DemasqueradedMatch, SourceMatch, DestinationMatch,
-                           SourcePortMatch, DestinationPortMatch, AnyPortMatch, FragmentMatch,
-                           IcmpTypeMatch, TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch, TosMatch,
-                           DscpMatch, LengthMatch, TtlMatch, UncleanMatch, ConnectionsMatch,
-                           PortScanMatch, SourceLimitMatch, LimitMatch, QuotaMatch>;
+using Match =
+    std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
+                 DemasqueradedMatch, SourceMatch, DestinationMatch, SourcePortMatch,
+                 DestinationPortMatch, AnyPortMatch, SourceSetMatch, DestinationSetMatch,
+                 SourcePortSetMatch, DestinationPortSetMatch, FragmentMatch, IcmpTypeMatch,
+                 TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch, MacSetMatch, TosMatch, DscpMatch,
+                 LengthMatch, TtlMatch, UncleanMatch, ConnectionsMatch, PortScanMatch,
+                 SourceLimitMatch, LimitMatch, QuotaMatch>;
 
 // Asks, and notes where the next packet of the connection may be answered otherwise: then none takes
 // the short cut. A question that is not reached, because one before it says no, does not count: the

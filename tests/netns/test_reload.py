@@ -79,5 +79,32 @@ def reloads(lab):
     check(counters["forward", "counted"] > 200, "the counter of a rule that stayed went on over all reloads")
 
 
+@story("F2: a named set changes without its rules: who is put in is refused at once", needs_masqgate=True)
+def sets(lab):
+    config = r.configuration()
+    config["sets"] = {"blocked": {"addresses": []}, "spare": {"ports": [80]}}
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "set", "source_set": "blocked", "action": "drop"})
+    lab.masqgate.start(config)
+    rest = lab.masqgate.rest
+    lab.alice.run("ping", "-c", "1", "-W", "5", l.INTERNET)
+    rest.put("/v1/sets", {**rest.get("/v1/sets"), "blocked": {"addresses": [f"{l.ALICE}-{l.ALICE}"]}})
+    check(lab.alice.run("ping", "-c", "1", "-W", "1", l.INTERNET, check=False).returncode != 0, "alice came through")
+    lab.bob.run("ping", "-c", "1", "-W", "5", l.INTERNET)
+
+    def dropped():
+        return next(rule["packets"] for rule in rest.get("/v1/rules")["rules"] if rule["rule"] == "set")
+    before = dropped()
+    check(before > 0, "nothing was dropped")
+    rest.delete("/v1/sets/spare")
+    try:
+        rest.delete("/v1/sets/blocked")
+        raise l.Failed("taken away")
+    except r.Refused as refusal:
+        check_equal((refusal.status, refusal.problem["pointer"]), (422, "/firewall/forward/rules/0/source_set"), "place")
+    rest.put("/v1/sets", {"blocked": {"addresses": []}})
+    lab.alice.run("ping", "-c", "1", "-W", "5", l.INTERNET)
+    check_equal(dropped(), before, "the counter of the rule")
+
+
 if __name__ == "__main__":
     main()

@@ -508,7 +508,7 @@ TEST_CASE("config: the canonical form is read back to itself") {
   Json expected = document(R"({"ports": {"lan": {"queues": 1, "inherit": false},
                                           "wan": {"queues": 1, "inherit": false}}})");
   expected.merge_patch(Json::parse(R"({
-    "runtime": "/run/masqgate", "routes": [], "nat": [], "firewall": {},
+    "runtime": "/run/masqgate", "routes": [], "nat": [], "sets": {}, "firewall": {},
     "conntrack": {"max": 262144, "profile": "rfc", "timeouts": {},
                   "tcp": {"loose": true, "liberal": false}},
     "limits": {"sessions_per_host": 65536, "ports_per_host": 16384, "new_per_second_per_host": 0,
@@ -628,4 +628,17 @@ TEST_CASE("K-20 config: a mistake in an old rule set is refused at its line") {
     CHECK(refusal.pointer == c.pointer);
     CHECK(contains(refusal.sentence, c.says));
   }
+}
+
+TEST_CASE("F2 config: sets are read before the rules that ask for them, and written back") {
+  const auto text = R"({"sets": {"b": {"ports": ["80"]}, "a": {"addresses": ["10.0.0.0/8"]}},
+    "firewall": {"forward": {"rules": [{"source_set": "!a", "action": "drop"}]}}})";
+  const Json written = to_json(config(text));
+  CHECK(written["sets"].dump() == R"({"a":{"addresses":["10.0.0.0/8"]},"b":{"ports":["80"]}})");
+  CHECK(written["firewall"]["forward"]["rules"][0]["source_set"] == "!a");
+  CHECK(to_json(from_json(written, kRuntime)) == written);
+  const Refusal refusal = refusal_of([&] {
+    config(R"({"firewall": {"forward": {"rules": [{"source_set": "a", "action": "drop"}]}}})");
+  });
+  CHECK(refusal.pointer == "/firewall/forward/rules/0/source_set");
 }

@@ -395,3 +395,63 @@ TEST_CASE("F2: who was asked what may differ takes no short cut, and nobody else
     CHECK(parsed.packet.not_remembered != c.remembered);
   }
 }
+
+TEST_CASE("F2 sets: rules ask by name for addresses, ranges, ports and senders, of both families") {
+  const json::Json document = json::Json::parse(R"({
+    "hosts": {"addresses": ["192.0.2.0/25", "198.51.100.7", "198.51.100.1-198.51.100.3", "2001:db8::/32",
+                            "192.0.2.64-192.0.2.200"]},
+    "web": {"ports": ["80", "8000-8080"]}})");
+  const Sets sets = read_sets(json::Value{document, "/sets"});
+  CHECK(write_sets(sets) == document);
+  const auto& hosts = *sets.at("hosts");
+  for (const char* inside : {"192.0.2.0", "192.0.2.127", "192.0.2.128", "192.0.2.200",
+                             "198.51.100.2", "198.51.100.7", "2001:db8:ffff::1"})
+    CHECK(hosts.contains(*net::IpAddress::parse(inside)));
+  for (const char* outside :
+       {"192.0.1.255", "192.0.2.201", "198.51.100.0", "198.51.100.4", "2001:db9::1", "::"})
+    CHECK_FALSE(hosts.contains(*net::IpAddress::parse(outside)));
+  const auto judge = [&](const std::string& matches, const PacketBuilder& builder) {
+    const json::Json rule = json::Json::parse(forward(matches));
+    RuleLab lab{from_json(json::Value{rule, "/firewall"}, kRulePorts, sets)};
+    return drops(lab, builder);
+  };
+  const auto from = [](const char* source, net::Port port) {
+    return tcp().from(source, 1024).to("203.0.113.9", port).flags("S");
+  };
+  CHECK(judge(R"("source_set": "hosts")", from("192.0.2.5", 80)));
+  CHECK_FALSE(judge(R"("source_set": "hosts")", from("192.0.3.5", 80)));
+  CHECK(judge(R"("source_set": "!hosts")", from("192.0.3.5", 80)));
+  CHECK_FALSE(judge(R"("destination_set": "hosts")", from("192.0.2.5", 80)));
+  CHECK(judge(R"("source_set": "hosts", "destination_port_set": "web")", from("192.0.2.5", 8080)));
+  CHECK_FALSE(judge(R"("destination_port_set": "web")", from("192.0.2.5", 8081)));
+  CHECK(judge(R"("source_port_set": "!web")", from("192.0.2.5", 80)));
+  CHECK_FALSE(
+      judge(R"("destination_port_set": "!web")", icmp_echo(1).from("192.0.2.5").to("192.0.2.6")));
+}
+
+TEST_CASE("F2 sets: an unknown one, and one of another kind, are refused at the rule") {
+  const json::Json document = json::Json::parse(R"({"web": {"ports": [80]}})");
+  const Sets sets = read_sets(json::Value{document, "/sets"});
+  const auto refused = [&](const std::string& matches) -> std::string {
+    const json::Json rule = json::Json::parse(forward(matches));
+    try {
+      from_json(json::Value{rule, "/firewall"}, kRulePorts, sets);
+    } catch (const json::Error& error) {
+      return error.pointer() + ": " + error.what();
+    }
+    return "taken";
+  };
+  CHECK(refused(R"("source_set": "nobody")") ==
+        R"(/firewall/forward/rules/0/source_set: there is no set "nobody" in "sets")");
+  CHECK(
+      refused(R"("source_set": "web")") ==
+      R"(/firewall/forward/rules/0/source_set: the set "web" is one of ports, and the rule asks for addresses)");
+  for (const char* bad : {R"({"a": {}})", R"({"a": {"addresses": ["10.0.0.1/8"]}})",
+                          R"({"a": {"addresses": ["10.0.0.9-10.0.0.1"]}})",
+                          R"({"a": {"ports": [65536]}})", R"({"a": {"macs": ["x"]}})",
+                          R"({"a": {"ports": [], "macs": []}})", R"({"a/b": {"ports": []}})"}) {
+    CAPTURE(std::string{bad});
+    const json::Json wrong = json::Json::parse(bad);
+    CHECK_THROWS_AS(read_sets(json::Value{wrong, "/sets"}), json::Error);
+  }
+}

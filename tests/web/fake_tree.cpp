@@ -111,12 +111,12 @@ Node config_node(FakeRouter& router) {
   return node;
 }
 
-// A firewall that takes any chains and has none.
-Node firewall_node() {
-  Node node{.summary = "the firewall", .read = constant(Json::object())};
+// A part of the configuration that takes anything and is empty.
+Node part_node() {
+  Node node{.summary = "a part", .read = constant(Json::object())};
   node.write = [](Json document, Query) -> awaitable<Json> { co_return document; };
   node.remove = [](std::string name) -> awaitable<void> {
-    throw Error{Problem::not_found, "there is no chain " + name};
+    throw Error{Problem::not_found, "there is no " + name};
     co_return;
   };
   node.version = [] { return std::string{"1"}; };
@@ -236,7 +236,8 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("rules", Node{.summary = "rules",
                          .parameters = {{"unused", "only those without hits"}},
                          .read = constant(Json{{"rules", Json::array()}})});
-  tree.add("firewall", firewall_node());
+  tree.add("firewall", part_node());
+  tree.add("sets", part_node());
   tree.add("helpers",
            Node{.summary = "helpers", .read = constant(Json{{"helpers", Json::array()}})});
   tree.add("expectations", Node{.summary = "expectations",
