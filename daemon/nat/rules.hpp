@@ -94,8 +94,7 @@ struct Rules {
     return loose ? loosened(rule.behaviour) : rule.behaviour;
   }
   // Whether a forward takes what comes in by this port (kNoPort: by any) to this endpoint (P-02): no
-  // mapping may
-  // stand there.
+  // mapping may stand there.
   bool is_forwarded(PortIndex ingress, net::Protocol protocol, net::Endpoint outside) const;
 };
 
