@@ -30,6 +30,7 @@
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/path/limits.hpp"
+#include "daemon/path/source_validation.hpp"
 #include "daemon/path/syn_proxy_rule.hpp"
 #include "daemon/state/tree.hpp"
 
@@ -51,6 +52,7 @@ struct PortConfig {
   std::optional<net::MacAddress> mac;  // otherwise made from the name
   std::optional<unsigned> mtu;         // otherwise the NIC's
   unsigned queues = 1;
+  std::optional<path::SourceValidation> source_validation;  // otherwise the policy's usual one
   bool inherit = false;  // take over the NIC's addresses and routes
 };
 

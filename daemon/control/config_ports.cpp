@@ -112,7 +112,8 @@ unsigned read_mtu(const Value& value, const PortConfig& port) {
 
 PortConfig read_port(const std::string& name, const Value& value) {
   check_port_name(value, name);
-  value.allow({"nics", "bridge", "tap", "tun", "addresses", "mac", "mtu", "queues", "inherit"});
+  value.allow({"nics", "bridge", "tap", "tun", "addresses", "mac", "mtu", "queues", "inherit",
+               "source_validation"});
   PortConfig port;
   port.name = name;
   read_attachment(value, port);
@@ -122,6 +123,8 @@ PortConfig read_port(const std::string& name, const Value& value) {
   if (const auto mtu = value.find("mtu")) port.mtu = read_mtu(*mtu, port);
   if (const auto queues = value.find("queues"))
     port.queues = static_cast<unsigned>(queues->number(1, 256));  // MAX_TAP_QUEUES
+  if (const auto validation = value.find("source_validation"))
+    port.source_validation = validation->word(words(kSourceValidations));
   if (const auto inherit = value.find("inherit")) {
     port.inherit = inherit->boolean();
     if (port.inherit && port.attachment != Attachment::nics)

@@ -17,6 +17,11 @@ inline constexpr std::array<std::pair<std::string_view, Attachment>, 4> kAttachm
      {"tap", Attachment::tap},
      {"tun", Attachment::tun}}};
 
+inline constexpr std::array<std::pair<std::string_view, path::SourceValidation>, 3>
+    kSourceValidations{{{"off", path::SourceValidation::off},
+                        {"loose", path::SourceValidation::loose},
+                        {"strict", path::SourceValidation::strict}}};
+
 inline constexpr std::array<std::pair<std::string_view, conntrack::Profile>, 3> kProfiles{
     {{"linux", conntrack::Profile::linux_24},
      {"classic-2.2", conntrack::Profile::classic_22},

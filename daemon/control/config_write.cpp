@@ -20,6 +20,8 @@ Json write_port(const PortConfig& port) {
   if (port.mac) out["mac"] = port.mac->text();
   if (port.mtu) out["mtu"] = *port.mtu;
   out["queues"] = port.queues;
+  if (port.source_validation)
+    out["source_validation"] = json::word_of(words(kSourceValidations), *port.source_validation);
   out["inherit"] = port.inherit;
   return out;
 }

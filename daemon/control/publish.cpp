@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "daemon/control/config_words.hpp"
 #include "daemon/control/documents.hpp"
 #include "daemon/control/helper_files.hpp"
 #include "daemon/control/limit_log.hpp"
@@ -136,31 +137,38 @@ Json interface_document(const path::InterfaceCounters& counters) {
 }
 
 asio::awaitable<Json> ports(Router& router) {
-  using Pair = std::array<path::InterfaceCounters, 2>;
+  struct Now {
+    path::InterfaceCounters network, host;
+    path::SourceValidation source_validation{};
+  };
   const auto question = [count = router.config().ports.size()](path::Shard& s) {
-    std::vector<Pair> all;
-    for (PortIndex i = 0; i < count; ++i)
+    std::vector<Now> all;
+    for (PortIndex i = 0; i < count; ++i) {
       all.push_back({s.counters(i, Side::network), s.counters(i, Side::host)});
+      if (i < s.policy().ports.size()) all.back().source_validation = s.port(i).source_validation;
+    }
     return all;
   };
-  const std::vector<Pair> counters = co_await router.shard().ask(question);
+  const std::vector<Now> now = co_await router.shard().ask(question);
   Json list = Json::array();
-  for (std::size_t i = 0; i < counters.size(); ++i) {
+  for (std::size_t i = 0; i < now.size(); ++i) {
     const PortConfig& config = router.config().ports[i];
     const path::PortInfo info =
         i < router.kernel().ports.size() ? router.kernel().ports[i] : path::PortInfo{};
     Json addresses = Json::array();
     for (const net::InterfaceAddress& address : info.addresses) addresses.push_back(address.text());
-    list.push_back({{"name", config.name},
-                    {"network_side", network_side_of(config)},
-                    {"bridge", bridge_of(config)},
-                    {"devices", config.devices},
-                    {"mac", info.has_link_layer ? Json(info.mac.text()) : Json(nullptr)},
-                    {"mtu", info.mtu},
-                    {"up", info.up},
-                    {"addresses", std::move(addresses)},
-                    {"network", interface_document(counters[i][0])},
-                    {"host", interface_document(counters[i][1])}});
+    list.push_back(
+        {{"name", config.name},
+         {"network_side", network_side_of(config)},
+         {"bridge", bridge_of(config)},
+         {"devices", config.devices},
+         {"mac", info.has_link_layer ? Json(info.mac.text()) : Json(nullptr)},
+         {"mtu", info.mtu},
+         {"up", info.up},
+         {"addresses", std::move(addresses)},
+         {"source_validation", json::word_of(words(kSourceValidations), now[i].source_validation)},
+         {"network", interface_document(now[i].network)},
+         {"host", interface_document(now[i].host)}});
   }
   co_return Json{{"ports", std::move(list)}};
 }

@@ -45,6 +45,13 @@ void log_all(log::Level level, const std::vector<std::string>& sentences) {
   for (const std::string& sentence : sentences) log::write(level, sentence);
 }
 
+// The document without the part of its ports that can change at any time.
+state::Json what_stays(const Config& config) {
+  state::Json document = to_json(config);
+  for (state::Json& port : document["ports"]) port.erase("source_validation");
+  return document;
+}
+
 }  // namespace
 
 Router::Router(asio::io_context& context, Config config, std::function<void()> on_ready)
@@ -215,13 +222,16 @@ void Router::publish_policy() {
   policy->forwarding = forwarding_;
   policy->always_defragment = config_.ip_always_defrag;
   policy->dynaddr = nat::Dynaddr{config_.ip_dynaddr};
+  for (PortIndex i = 0; i < policy->ports.size() && i < config_.ports.size(); ++i)
+    policy->ports[i].source_validation =
+        config_.ports[i].source_validation.value_or(policy->usual_source_validation(i));
   shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](
                    path::Shard& shard) { shard.set_policy(policy); });
   if (!std::exchange(ready_, true)) on_ready_();
 }
 
 void Router::refuse_what_needs_a_restart(const Config& next) const {
-  const state::Json before = to_json(config_), after = to_json(next);
+  const state::Json before = what_stays(config_), after = what_stays(next);
   for (const char* member : {"runtime", "ports", "routes", "shard", "api", "tree"})
     if (before.value(member, state::Json{}) != after.value(member, state::Json{}))
       refuse(std::string{"/"} + member,

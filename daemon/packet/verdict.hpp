@@ -20,6 +20,8 @@ enum class DropReason : std::uint8_t {
   unknown_ethertype,    // a TUN port got what is not IP
   forwarding_off,       // ip_forward is 0
   martian,              // a source or destination that no router forwards (R-19)
+  land,                 // source and destination are the same (K-28)
+  spoofed_source,       // its sender cannot stand behind the port it came in by (R-20)
   source_route,         // IPv4 source route options, IPv6 routing header 0 (R-27, S6-04)
   group_destination,    // multicast or broadcast that would have to be forwarded (R-21 to R-23)
   ttl_exceeded,         // answered with ICMP time exceeded (R-06)
@@ -75,6 +77,8 @@ inline constexpr std::array<std::string_view, kDropReasons> kDropReasonNames{"ma
                                                                              "unknown_ethertype",
                                                                              "forwarding_off",
                                                                              "martian",
+                                                                             "land",
+                                                                             "spoofed_source",
                                                                              "source_route",
                                                                              "group_destination",
                                                                              "ttl_exceeded",

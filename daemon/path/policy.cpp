@@ -69,6 +69,32 @@ bool Policy::is_outside(PortIndex port) const {
   });
 }
 
+SourceValidation Policy::usual_source_validation(PortIndex port) const {
+  const auto is_real = [](const nat::SourceRule& rule) {
+    return rule.kind != nat::SourceRule::Kind::none;
+  };
+  const bool translates = std::ranges::any_of(nat.source, is_real);
+  return translates && !is_outside(port) ? SourceValidation::strict : SourceValidation::loose;
+}
+
+bool Policy::admits_source(PortIndex ingress, const Tuple& to, std::uint32_t mark,
+                           std::uint8_t tos) const {
+  const SourceValidation validation = ports[ingress].source_validation;
+  if (validation == SourceValidation::off) return true;
+  const route::Query back{.source = to.destination_address,
+                          .destination = to.source_address,
+                          .mark = mark,
+                          .tos = tos,
+                          .protocol = to.protocol,
+                          .source_port = to.destination_port,
+                          .destination_port = to.source_port};
+  if (validation == SourceValidation::strict) return routes->leads_to(ingress, back);
+  const route::Decision way = routes->lookup(back);
+  if (way.kind != route::Kind::unicast) return false;
+  const bool is_inside = way.egress < ports.size() && !is_outside(way.egress);
+  return !is_inside || way.egress == ingress || !is_outside(ingress);
+}
+
 bool Policy::shows_inside(PortIndex egress, const Tuple& tuple) const {
   const nat::SourceRule* rule = source_rule_for(egress, tuple);
   return rule != nullptr && rule->kind != nat::SourceRule::Kind::none &&

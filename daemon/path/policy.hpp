@@ -18,6 +18,7 @@
 #include "daemon/net/mac_address.hpp"
 #include "daemon/net/prefix.hpp"
 #include "daemon/path/limits.hpp"
+#include "daemon/path/source_validation.hpp"
 #include "daemon/path/syn_proxy_rule.hpp"
 #include "daemon/route/table.hpp"
 
@@ -30,6 +31,7 @@ struct PortInfo {
   unsigned mtu = 1500;         // bytes of IP packet
   bool up = true;              // carrier and administratively
   bool has_link_layer = true;  // false: TUN
+  SourceValidation source_validation = SourceValidation::loose;
   std::vector<net::InterfaceAddress> addresses;
 
   bool owns(net::IpAddress address) const;
@@ -65,6 +67,13 @@ struct Policy {
   const nat::SourceRule* rule_giving(PortIndex egress, net::IpAddress address) const;
   // Whether a rule translates what leaves by this port: strangers are behind it.
   bool is_outside(PortIndex port) const;
+  // What a port does whose owner has not said it: strict where only hosts of ours are, as behind
+  // a router that translates.
+  SourceValidation usual_source_validation(PortIndex port) const;
+  // Whether the sender of what begins a connection may stand behind the port it came in by. to: as
+  // translated already; answers would be routed from there.
+  bool admits_source(PortIndex ingress, const Tuple& to, std::uint32_t mark,
+                     std::uint8_t tos) const;
   // Whether a packet that leaves by this port shows an address that a rule should have hidden.
   bool shows_inside(PortIndex egress, const Tuple& tuple) const;
 };

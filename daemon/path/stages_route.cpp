@@ -24,12 +24,26 @@ bool is_martian(const Packet& packet) {
     return a.is_loopback() || a.is_unspecified() ||
            (a.is_v4() && (a.v4_number() >> 24 == 0 || a.v4_number() >> 28 == 0xf));
   };
-  // A host that speaks to itself by its outside endpoint comes back to itself (U-10).
-  const bool came_so = packet.connection == nullptr ||
-                       packet.connection->tuple(packet.direction).destination_address == source;
-  return is_group(source) || reserved(source) || reserved(destination) ||
-         (source == destination && came_so) || source.is_link_local() ||
+  return is_group(source) || reserved(source) || reserved(destination) || source.is_link_local() ||
          destination.is_link_local();
+}
+
+// A packet that its receiver would answer to itself (K-28). A host that speaks to itself by its
+// outside endpoint comes back to itself (U-10): that is none.
+bool is_land(const Packet& packet) {
+  const net::IpAddress source = packet.tuple.source_address;
+  return source == packet.tuple.destination_address &&
+         (packet.connection == nullptr ||
+          packet.connection->tuple(packet.direction).destination_address == source);
+}
+
+// The sender of a connection that is known has been judged when it began; who tells of an error on
+// its way may be any router.
+bool is_spoofed(const Shard& shard, const Packet& packet) {
+  const bool is_known =
+      packet.state == ConnState::established || packet.state == ConnState::related;
+  return !is_known && !packet.rewritten &&
+         !shard.policy().admits_source(packet.ingress, packet.tuple, packet.mark, packet.tos);
 }
 
 Verdict follow(Shard& shard, Packet& packet, const route::Decision& decision) {
@@ -53,9 +67,11 @@ std::optional<DropReason> forwarding_objection(const Shard& shard, const Packet&
   if (!shard.policy().forwarding) return DropReason::forwarding_off;
   if (packet.source_routed) return DropReason::source_route;
   if (is_martian(packet)) return DropReason::martian;
+  if (is_land(packet)) return DropReason::land;
   // A program may give a packet an address of ours, as natd does.
   if (!packet.rewritten && is_our_own(shard, packet.tuple.source_address))
     return DropReason::martian;
+  if (is_spoofed(shard, packet)) return DropReason::spoofed_source;
   return std::nullopt;
 }
 

@@ -176,7 +176,7 @@ const Route* Table::follow(std::size_t index, const Query& query) const noexcept
   return route;
 }
 
-Decision Table::lookup(const Query& query) const noexcept {
+Table::Found Table::find(const Query& query) const noexcept {
   const bool v4 = query.destination.is_v4();
   const std::size_t end = v4 ? first_v6_rule_ : rules_.size();
   std::size_t at = v4 ? 0 : first_v6_rule_;
@@ -189,10 +189,24 @@ Decision Table::lookup(const Query& query) const noexcept {
       continue;
     }
     if (rule.action != Rule::Action::lookup)
-      return {.kind = kind_of(rule.action), .next_hop = query.destination};
-    if (const Route* route = follow(here, query)) return decide(*route, query);
+      return {nullptr, kind_of(rule.action)};
+    if (const Route* route = follow(here, query)) return {route, route->kind};
   }
   return {};
+}
+
+Decision Table::lookup(const Query& query) const noexcept {
+  const Found found = find(query);
+  if (found.route != nullptr) return decide(*found.route, query);
+  if (found.kind == Kind::none) return {};
+  return {.kind = found.kind, .next_hop = query.destination};
+}
+
+bool Table::leads_to(PortIndex port, const Query& query) const noexcept {
+  const Found found = find(query);
+  return found.kind == Kind::unicast && found.route != nullptr &&
+         std::ranges::any_of(found.route->next_hops,
+                             [&](const NextHop& hop) { return hop.egress == port; });
 }
 
 }  // namespace masqgate::route

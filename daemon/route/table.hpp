@@ -107,6 +107,8 @@ class Table {
   Table(std::vector<Route> routes, std::vector<Rule> rules);
 
   Decision lookup(const Query& query) const noexcept;
+  // Whether the route that is found has a next hop behind this port (RFC 3704).
+  bool leads_to(PortIndex port, const Query& query) const noexcept;
   // Whether two packets of one flow may differ in their route by their type of service.
   bool looks_at_tos() const noexcept { return looks_at_tos_; }
 
@@ -139,6 +141,12 @@ class Table {
   std::size_t find_fib(net::Family family, std::uint32_t number) const;
   std::size_t find_target(const Rule& rule) const;
   const Route* search(const Fib& fib, const Query& query) const noexcept;
+  // What the rules lead to: a route, or without one what they answer themselves.
+  struct Found {
+    const Route* route = nullptr;
+    Kind kind = Kind::none;
+  };
+  Found find(const Query& query) const noexcept;
   // The route a matching rule leads to; null if the next rule is to be asked.
   const Route* follow(std::size_t rule, const Query& query) const noexcept;
 

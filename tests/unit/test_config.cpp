@@ -130,6 +130,8 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"ports": {"wan": {"mtu": 67}}})", "/ports/wan/mtu", "68 to 65535"},
       {R"({"ports": {"wan": {"mtu": 65536}}})", "/ports/wan/mtu", "68 to 65535"},
       {R"({"ports": {"wan": {"mtu": "1500"}}})", "/ports/wan/mtu", "and is a text"},
+      {R"({"ports": {"wan": {"source_validation": "on"}}})", "/ports/wan/source_validation",
+       "\"strict\""},
       {R"({"ports": {"wan": {"mtu": 1500.5}}})", "/ports/wan/mtu", "whole number"},
       {R"({"ports": {"lan": {"mtu": 1279}}})", "/ports/lan/mtu", "at least 1280"},
       {R"({"ports": {"lan": {"queues": 0}}})", "/ports/lan/queues", "1 to 256"},
@@ -337,7 +339,8 @@ TEST_CASE("config: everything arrives in its place") {
   const Config c = config(R"({
     "runtime": "/tmp/m", "tree": false, "ip_forward": false, "ip_always_defrag": true,
     "ip_dynaddr": 7, "ip_masq_debug": 2, "ip_masq_udp_dloose": true,
-    "ports": {"lan": {"mtu": 9000, "queues": 4, "inherit": true, "mac": "02:AA:00:00:00:01"},
+    "ports": {"lan": {"mtu": 9000, "queues": 4, "inherit": true, "mac": "02:AA:00:00:00:01",
+                      "source_validation": "strict"},
               "vm": {"tap": "vm1"}, "tunnel": {"tun": "tun5", "mtu": 68}, "old": {"bridge": "br0"}},
     "routes": [{"to": "0.0.0.0/0", "via": "203.0.113.1", "metric": 5},
                {"to": "::/0", "via": "fe80::1", "port": "wan", "table": 100},
@@ -362,6 +365,8 @@ TEST_CASE("config: everything arrives in its place") {
   CHECK(c.ports[0].mtu == 9000);
   CHECK(c.ports[0].queues == 4);
   CHECK(c.ports[0].inherit);
+  CHECK(c.ports[0].source_validation == path::SourceValidation::strict);
+  CHECK_FALSE(c.ports[1].source_validation);
   CHECK(c.ports[0].mac->text() == "02:aa:00:00:00:01");
   CHECK(c.ports[0].addresses[1].text() == "fd00:1::1/64");
   CHECK(c.ports[2].attachment == Attachment::tap);

@@ -200,7 +200,8 @@ TEST_CASE("schema: it knows the members that the daemon knows") {
 }
 
 TEST_CASE("schema: it takes what the daemon takes") {
-  const std::string every_rule = R"({"ports": {"lan": {"tun": "t", "mtu": 1280, "queues": 2,
+  const std::string every_rule =
+      R"({"ports": {"lan": {"tun": "t", "mtu": 1280, "queues": 2, "source_validation": "off",
       "addresses": ["10.0.0.1/8", "fd00::1/64"]}, "b": {"bridge": "br0", "inherit": false}},
     "tree": false, "routes": [{"to": "::/0", "via": "fe80::1", "port": "b", "metric": 1, "table": 2}],
     "firewall": {"a": {"rules": [

@@ -206,9 +206,13 @@ std::vector<int> FakeRouter::all_connections() {
 
 state::Tree fake_tree(FakeRouter& router) {
   state::Tree tree;
-  const Json lan{{"name", "lan"},     {"interfaces", {"eth1", "br-lan"}},
-                 {"mtu", 1500},       {"addresses", {"192.168.0.1/24", "fd00:1::1/64"}},
-                 {"frames_in", 1000}, {"host", {{"tap", "lan"}}}};
+  const Json lan{{"name", "lan"},
+                 {"interfaces", {"eth1", "br-lan"}},
+                 {"mtu", 1500},
+                 {"source_validation", "strict"},
+                 {"addresses", {"192.168.0.1/24", "fd00:1::1/64"}},
+                 {"frames_in", 1000},
+                 {"host", {{"tap", "lan"}}}};
   const Json drops{{"drops", {{"ttl", 3}, {"policy", 12}}},
                    {"frames_in", 1000},
                    {"frames_out", 980},
