@@ -64,7 +64,7 @@ struct Filled {
     std::uint64_t found = 0;
     const Time start = BootClock::now();
     for (std::uint32_t i = 0, at = 0; i < count; ++i, at = (at + stride) % among)
-      found += table.find(tuple(v6, at)).connection->serial;
+      found += table.find(tuple(v6, at)).connection->original.source_port;
     if (found == 0) std::abort();
     return nanoseconds_each(start, count);
   }
