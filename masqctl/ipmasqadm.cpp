@@ -2,12 +2,12 @@
 
 #include <array>
 #include <cinttypes>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <sstream>
 #include <utility>
 
+#include "daemon/base/print.hpp"
 #include "daemon/control/ipmasqadm.hpp"
 #include "masqctl/http_client.hpp"
 #include "masqctl/system_names.hpp"
@@ -45,13 +45,6 @@ std::string service_name(unsigned port, bool numeric) {
       numeric ? std::string{}
               : SystemNames{}.service(static_cast<net::Port>(port), net::Protocol::tcp);
   return name.empty() ? std::to_string(port) : name;
-}
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 2200> line;  // two names of the longest
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), static_cast<std::size_t>(size)};
 }
 
 // The lines below the head.
@@ -112,7 +105,7 @@ int change(const std::string& socket, const nat::ForwardOrder& order, std::ostre
 std::string portfw_listing(const std::string& file, bool numeric) {
   constexpr const char* kFormat = "%-4s %-20s %-20s %8s %8s %5s %5s\n";
   std::string text =
-      print(kFormat, "prot", "localaddr", "rediraddr", "lport", "rport", "pcnt", "pref");
+      print<2200>(kFormat, "prot", "localaddr", "rediraddr", "lport", "rport", "pcnt", "pref");
   for (const std::string& row : rows_of(file)) {
     std::array<char, 10> protocol{}, count{}, preference{};
     std::uint32_t local = 0, remote = 0;
@@ -121,16 +114,17 @@ std::string portfw_listing(const std::string& file, bool numeric) {
                     &local, &local_port, &remote, &remote_port, count.data(),
                     preference.data()) != 7)
       continue;
-    text += print(kFormat, protocol.data(), host_name(local, numeric).c_str(),
-                  host_name(remote, numeric).c_str(), service_name(local_port, numeric).c_str(),
-                  service_name(remote_port, numeric).c_str(), count.data(), preference.data());
+    text +=
+        print<2200>(kFormat, protocol.data(), host_name(local, numeric).c_str(),
+                    host_name(remote, numeric).c_str(), service_name(local_port, numeric).c_str(),
+                    service_name(remote_port, numeric).c_str(), count.data(), preference.data());
   }
   return text;
 }
 
 std::string mfw_listing(const std::string& file, bool numeric) {
   constexpr const char* kFormat = "%-8s %-20s %8s %5s %5s\n";
-  std::string text = print(kFormat, "fwmark", "rediraddr", "rport", "pcnt", "pref");
+  std::string text = print<2200>(kFormat, "fwmark", "rediraddr", "rport", "pcnt", "pref");
   for (const std::string& row : rows_of(file)) {
     std::array<char, 10> count{}, preference{};
     std::uint32_t mark = 0, remote = 0;
@@ -138,8 +132,8 @@ std::string mfw_listing(const std::string& file, bool numeric) {
     if (std::sscanf(row.c_str(), "0x%8" SCNx32 " > %8" SCNx32 " %5u %9s %9s", &mark, &remote, &port,
                     count.data(), preference.data()) != 5)
       continue;
-    text += print(kFormat, std::to_string(mark).c_str(), host_name(remote, numeric).c_str(),
-                  service_name(port, numeric).c_str(), count.data(), preference.data());
+    text += print<2200>(kFormat, std::to_string(mark).c_str(), host_name(remote, numeric).c_str(),
+                        service_name(port, numeric).c_str(), count.data(), preference.data());
   }
   return text;
 }

@@ -2,19 +2,13 @@
 
 #include <array>
 #include <cinttypes>
-#include <cstdio>
 #include <map>
 #include <sstream>
 
+#include "daemon/base/print.hpp"
+
 namespace masqgate::ctl {
 namespace {
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 2200> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), static_cast<std::size_t>(size)};
-}
 
 // One line of net/ip_masquerade.
 struct Row {
@@ -67,14 +61,14 @@ std::string masquerade_listing(const std::string& file,
   while (std::getline(lines, line)) {
     Row row;
     if (!read(line, row)) continue;
-    text += print("%-5s%02lu:%02lu.%02lu ", row.protocol.data(), row.expires / 6000,
-                  row.expires / 100 % 60, row.expires % 100);
+    text += print<2200>("%-5s%02lu:%02lu.%02lu ", row.protocol.data(), row.expires / 6000,
+                        row.expires / 100 % 60, row.expires % 100);
     if (options.verbose)
-      text += print("%10" PRIu32 " %5d %5d ", row.sequence, row.delta, row.before);
+      text += print<2200>("%10" PRIu32 " %5d %5d ", row.sequence, row.delta, row.before);
     const auto protocol =
         std::string_view{row.protocol.data()} == "UDP" ? net::Protocol::udp : net::Protocol::tcp;
-    text += print("%-20s %-20s ", host(row.from, options.numeric, names).c_str(),
-                  host(row.to, options.numeric, names).c_str());
+    text += print<2200>("%-20s %-20s ", host(row.from, options.numeric, names).c_str(),
+                        host(row.to, options.numeric, names).c_str());
     text += port(row.from_port, protocol, options.numeric, names) + " (" +
             port(row.port, protocol, options.numeric, names) + ") -> " +
             port(row.to_port, protocol, options.numeric, names) + "\n";

@@ -1,21 +1,13 @@
 // What ipchains printed: listings, and the lines of ipchains-save (history 3.5, 3.7).
 
-#include <array>
-#include <cstdio>
-
 #include "daemon/language/ipchains.hpp"
+
+#include "daemon/base/print.hpp"
 
 namespace masqgate::language {
 namespace {
 
 using Rule = IpchainsRule;
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 512> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), std::min(static_cast<std::size_t>(size), line.size() - 1)};
-}
 
 std::string bang(bool negated) {
   return negated ? "! " : "";

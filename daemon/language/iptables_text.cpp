@@ -1,22 +1,15 @@
 // What iptables printed: listings, and the lines of iptables-save (history 3.8).
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "daemon/language/iptables_words.hpp"
+
+#include "daemon/base/print.hpp"
 
 namespace masqgate::language {
 namespace {
 
 using Rule = IptablesRule;
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 512> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), std::min(static_cast<std::size_t>(size), line.size() - 1)};
-}
 
 std::string bang(bool negated) {
   return negated ? "! " : "";
