@@ -30,7 +30,7 @@ constexpr std::uint8_t kLastCodeV4 = 15, kLastCodeV6 = 6;
 
 // The words of an action: its name; read() where it has arguments, else the name stands alone.
 template <typename A>
-struct Words;
+struct ActionWords;
 
 struct Context {
   const ChainPlaces* chains = nullptr;          // of reading
@@ -38,33 +38,33 @@ struct Context {
 };
 
 template <>
-struct Words<Accept> {
+struct ActionWords<Accept> {
   static constexpr std::string_view kName = "accept";
 };
 template <>
-struct Words<Drop> {
+struct ActionWords<Drop> {
   static constexpr std::string_view kName = "drop";
 };
 template <>
-struct Words<Return> {
+struct ActionWords<Return> {
   static constexpr std::string_view kName = "return";
 };
 template <>
-struct Words<Mirror> {
+struct ActionWords<Mirror> {
   static constexpr std::string_view kName = "mirror";
 };
 template <>
-struct Words<NoTrack> {
+struct ActionWords<NoTrack> {
   static constexpr std::string_view kName = "notrack";
 };
 template <>
-struct Words<Continue> {
+struct ActionWords<Continue> {
   static constexpr std::string_view kName = "continue";
 };
 
 // Alone it is the usual answer: "reject".
 template <>
-struct Words<Reject> {
+struct ActionWords<Reject> {
   static constexpr std::string_view kName = "reject";
   // A word, or the code itself: one number for ICMP, for ICMPv6 too where it has so many.
   static Reject read(const Value& value, Context) {
@@ -80,7 +80,7 @@ struct Words<Reject> {
 };
 
 template <>
-struct Words<Jump> {
+struct ActionWords<Jump> {
   static constexpr std::string_view kName = "jump";
   static Jump read(const Value& value, Context context) {
     const auto target = context.chains->find(value.text());
@@ -94,7 +94,7 @@ struct Words<Jump> {
 };
 
 template <>
-struct Words<SetMark> {
+struct ActionWords<SetMark> {
   static constexpr std::string_view kName = "mark";
   static SetMark read(const Value& value, Context) {
     return {read_mark(value, number_term(value, 0xffffffff).text)};
@@ -103,7 +103,7 @@ struct Words<SetMark> {
 };
 
 template <>
-struct Words<SetConnMark> {
+struct ActionWords<SetConnMark> {
   static constexpr std::string_view kName = "connmark";
   static constexpr std::array<std::pair<std::string_view, SetConnMark::Kind>, 2> kKinds{
       {{"save", SetConnMark::Kind::save}, {"restore", SetConnMark::Kind::restore}}};
@@ -141,7 +141,7 @@ constexpr std::array<std::pair<std::string_view, Log::Format>, 3> kFormats{
 
 // Alone, or an object that says how.
 template <>
-struct Words<Log> {
+struct ActionWords<Log> {
   static constexpr std::string_view kName = "log";
   static Log read(const Value& value, Context) {
     value.allow({"prefix", "format", "level", "rate", "burst"});
@@ -173,7 +173,7 @@ struct Words<Log> {
 };
 
 template <>
-struct Words<SetTos> {
+struct ActionWords<SetTos> {
   static constexpr std::string_view kName = "tos";
   static SetTos read(const Value& value, Context) {
     const auto [bits, mask] = read_byte_bits(value, number_term(value, 255).text);
@@ -185,7 +185,7 @@ struct Words<SetTos> {
 };
 
 template <>
-struct Words<SetDscp> {
+struct ActionWords<SetDscp> {
   static constexpr std::string_view kName = "dscp";
   static SetDscp read(const Value& value, Context) {
     return {static_cast<std::uint8_t>(value.number(0, 63))};
@@ -195,7 +195,7 @@ struct Words<SetDscp> {
 
 // A number to set, or "+1" or "-1".
 template <>
-struct Words<SetTtl> {
+struct ActionWords<SetTtl> {
   static constexpr std::string_view kName = "ttl";
   static SetTtl read(const Value& value, Context) {
     using Kind = SetTtl::Kind;
@@ -215,7 +215,7 @@ struct Words<SetTtl> {
 
 // A number, or "clamp".
 template <>
-struct Words<SetTcpMss> {
+struct ActionWords<SetTcpMss> {
   static constexpr std::string_view kName = "tcp_mss";
   static SetTcpMss read(const Value& value, Context) {
     if (value.json().is_number()) return {static_cast<std::uint16_t>(value.number(88, 65535))};
@@ -292,7 +292,7 @@ struct DivertWords {
 };
 
 template <>
-struct Words<Divert> {
+struct ActionWords<Divert> {
   static constexpr std::string_view kName = "divert";
   static Divert read(const Value& value, Context) { return {DivertWords::read(value)}; }
   static Json write(const Divert& action, Context) { return DivertWords::write(action.terms); }
@@ -300,7 +300,7 @@ struct Words<Divert> {
 
 // The port alone: a copy has nothing to wait for.
 template <>
-struct Words<Tee> {
+struct ActionWords<Tee> {
   static constexpr std::string_view kName = "tee";
   static Tee read(const Value& value, Context) {
     return {{.port = static_cast<std::uint16_t>(value.number(1, 65535))}};
@@ -309,19 +309,19 @@ struct Words<Tee> {
 };
 
 template <typename>
-struct Language;
+struct ActionLanguage;
 template <typename... A>
-struct Language<std::variant<A...>> {
-  static constexpr std::array<std::string_view, sizeof...(A)> kNames{Words<A>::kName...};
+struct ActionLanguage<std::variant<A...>> {
+  static constexpr std::array<std::string_view, sizeof...(A)> kNames{ActionWords<A>::kName...};
 
   template <typename One>
   static constexpr bool kHasArguments = requires(const One& one) {
-    Words<One>::write(one, {});
+    ActionWords<One>::write(one, {});
   };
   // Reject may stand alone, too.
   template <typename One>
   static constexpr bool kMayStandAlone = !kHasArguments<One> || requires(const One& one) {
-    Words<One>::is_plain(one);
+    ActionWords<One>::is_plain(one);
   };
 
   static Action read_word(const Value& value) {
@@ -329,8 +329,8 @@ struct Language<std::variant<A...>> {
     std::string known;
     const auto try_one = [&]<typename One>(std::type_identity<One>) {
       if constexpr (kMayStandAlone<One>) {
-        if (value.text() == Words<One>::kName) action = One{};
-        known += (known.empty() ? "" : ", ") + std::string{Words<One>::kName};
+        if (value.text() == ActionWords<One>::kName) action = One{};
+        known += (known.empty() ? "" : ", ") + std::string{ActionWords<One>::kName};
       }
     };
     (try_one(std::type_identity<A>{}), ...);
@@ -351,8 +351,8 @@ struct Language<std::variant<A...>> {
     std::optional<Action> action;
     const auto try_one = [&]<typename One>(std::type_identity<One>) {
       if constexpr (kHasArguments<One>)
-        if (const auto argument = value.find(Words<One>::kName))
-          action = Words<One>::read(*argument, context);
+        if (const auto argument = value.find(ActionWords<One>::kName))
+          action = ActionWords<One>::read(*argument, context);
     };
     (try_one(std::type_identity<A>{}), ...);
     return *action;
@@ -360,24 +360,24 @@ struct Language<std::variant<A...>> {
 
   template <typename One>
   static void add_name(std::vector<std::string_view>& names) {
-    if constexpr (kHasArguments<One>) names.push_back(Words<One>::kName);
+    if constexpr (kHasArguments<One>) names.push_back(ActionWords<One>::kName);
   }
 
   template <typename One>
   static Json write(const One& action, Context context) {
-    const Json name(Words<One>::kName);
+    const Json name(ActionWords<One>::kName);
     if constexpr (!kHasArguments<One>) {
       return name;
     } else {
       if constexpr (kMayStandAlone<One>)
-        if (Words<One>::is_plain(action)) return name;
+        if (ActionWords<One>::is_plain(action)) return name;
       Json out = Json::object();
-      out[std::string{Words<One>::kName}] = Words<One>::write(action, context);
+      out[std::string{ActionWords<One>::kName}] = ActionWords<One>::write(action, context);
       return out;
     }
   }
 };
-using Actions = Language<Action>;
+using Actions = ActionLanguage<Action>;
 
 }  // namespace
 

@@ -188,8 +188,7 @@ Table::Found Table::find(const Query& query) const noexcept {
       if (ways_[here].target != rules_.size()) at = ways_[here].target;  // always further on
       continue;
     }
-    if (rule.action != Rule::Action::lookup)
-      return {nullptr, kind_of(rule.action)};
+    if (rule.action != Rule::Action::lookup) return {nullptr, kind_of(rule.action)};
     if (const Route* route = follow(here, query)) return {route, route->kind};
   }
   return {};
