@@ -3,9 +3,12 @@
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/inet_diag.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "netlink/attributes.hpp"
@@ -412,6 +415,16 @@ Placement placement(Bytes message) {
   const unsigned flags = header ? header->nlmsg_flags : 0u;
   if ((flags & NLM_F_REPLACE) != 0) return Placement::instead;
   return (flags & NLM_F_APPEND) != 0 ? Placement::last : Placement::first;
+}
+
+std::optional<std::uint32_t> parse_socket_owner(Bytes message) {
+  const auto header = read<nlmsghdr>(message);
+  if (!header || header->nlmsg_type != SOCK_DIAG_BY_FAMILY || header->nlmsg_len > message.size())
+    return std::nullopt;
+  const auto socket = read<inet_diag_msg>(after(message, sizeof(nlmsghdr)));
+  if (!socket || socket->idiag_state == TCP_TIME_WAIT || socket->idiag_state == TCP_SYN_RECV)
+    return std::nullopt;
+  return socket->idiag_uid;
 }
 
 std::string text(const Address& address) {

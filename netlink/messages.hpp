@@ -200,6 +200,10 @@ Placement placement(Bytes message);
 // Cuts the first message off `rest`; empty at the end and where the length field lies.
 Bytes next_message(Bytes& rest);
 
+// The user of the socket in an answer of the kernel's; none where it is no such answer, or where
+// the socket belongs to nobody: a handshake of a listener, a connection that rests in TIME_WAIT.
+std::optional<std::uint32_t> parse_socket_owner(Bytes message);
+
 std::string text(const Address& address);  // "192.0.2.1/24"
 std::string text(const Route& route);      // "192.0.2.0/24 via 198.51.100.1 metric 100"
 

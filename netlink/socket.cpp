@@ -22,8 +22,8 @@ void Socket::Close::operator()(mnl_socket* socket) const noexcept {
   mnl_socket_close(socket);
 }
 
-Socket::Socket(Wait wait, std::initializer_list<unsigned> groups)
-    : socket_{mnl_socket_open2(NETLINK_ROUTE,
+Socket::Socket(Wait wait, std::initializer_list<unsigned> groups, Family family)
+    : socket_{mnl_socket_open2(family == Family::route ? NETLINK_ROUTE : NETLINK_SOCK_DIAG,
                                SOCK_CLOEXEC | (wait == Wait::no ? SOCK_NONBLOCK : 0))},
       buffer_(kDatagram) {
   require(socket_ != nullptr, "cannot open a netlink socket");

@@ -1,4 +1,4 @@
-// A route netlink socket (rtnetlink(7)) with the options every socket here wants.
+// A netlink socket (netlink(7)) with the options every socket here wants.
 
 #pragma once
 
@@ -17,8 +17,10 @@ namespace masqgate::netlink {
 class Socket {
  public:
   enum class Wait { yes, no };
+  enum class Family { route, sockets };  // rtnetlink(7), sock_diag(7)
   // Joins the groups (RTNLGRP_*). Throws std::system_error.
-  explicit Socket(Wait wait, std::initializer_list<unsigned> groups = {});
+  explicit Socket(Wait wait, std::initializer_list<unsigned> groups = {},
+                  Family family = Family::route);
 
   int fd() const noexcept;
   // Throws std::system_error; `try_send` answers the errno instead, 0 for success.

@@ -125,6 +125,7 @@ void Router::start_shard() {
                                               .port_packets = config_.divert.packets,
                                               .port_bytes = config_.divert.bytes}};
   shard_ = std::make_unique<path::Shard>(options, random_key(), asker_, BootClock::now());
+  shard_->set_owners(&owners_);
   report_region();
   loop_ = std::make_unique<path::Loop>(*shard_, std::chrono::microseconds{config_.shard.spin_us});
   for (std::size_t i = 0; i < devices_.size(); ++i) {

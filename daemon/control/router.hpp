@@ -19,6 +19,7 @@
 #include "daemon/control/kernel_sync.hpp"
 #include "daemon/control/shard_access.hpp"
 #include "daemon/port/tap_device.hpp"
+#include "netlink/socket_owner.hpp"
 
 namespace masqgate::control {
 
@@ -85,6 +86,13 @@ class Router {
       if (kernel != nullptr) kernel->ask(port, address);
     }
   } asker_;
+  // Rules about the owner of local packets ask the kernel through this.
+  struct Owners final : firewall::Owners {
+    netlink::SocketOwners sockets;
+    std::optional<std::uint32_t> uid_of(const Tuple& tuple) noexcept override {
+      return sockets.uid_of(tuple.protocol, tuple.source(), tuple.destination());
+    }
+  } owners_;
   std::unique_ptr<path::Shard> shard_;
   std::unique_ptr<path::Loop> loop_;
   std::unique_ptr<KernelSync> kernel_;

@@ -25,6 +25,7 @@
 #include "daemon/firewall/mark_bits.hpp"
 #include "daemon/firewall/match_counting.hpp"
 #include "daemon/firewall/match_header.hpp"
+#include "daemon/firewall/match_owner.hpp"
 #include "daemon/firewall/match_set.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/net/prefix.hpp"
@@ -183,7 +184,7 @@ using Match =
                  DestinationPortMatch, AnyPortMatch, SourceSetMatch, DestinationSetMatch,
                  SourcePortSetMatch, DestinationPortSetMatch, FragmentMatch, IcmpTypeMatch,
                  TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch, MacSetMatch, TosMatch, DscpMatch,
-                 LengthMatch, TtlMatch, UncleanMatch, ConnectionsMatch, PortScanMatch,
+                 LengthMatch, TtlMatch, UncleanMatch, OwnerMatch, ConnectionsMatch, PortScanMatch,
                  SourceLimitMatch, LimitMatch, QuotaMatch>;
 
 // Asks, and notes where the next packet of the connection may be answered otherwise: then none takes

@@ -20,6 +20,7 @@
 #include "daemon/base/siphash.hpp"
 #include "daemon/conntrack/table.hpp"
 #include "daemon/firewall/log_ring.hpp"
+#include "daemon/firewall/match_owner.hpp"
 #include "daemon/net/ip_address.hpp"
 #include "daemon/packet/packet.hpp"
 
@@ -140,6 +141,7 @@ class Memory {
   // Bytes of IP packet of each port's link, for clamping to the path MTU.
   std::array<std::uint16_t, kMostPorts> mtus{};
   LogRing log;
+  Owners* owners = nullptr;  // null: nobody knows
 
  private:
   HashKey key_;

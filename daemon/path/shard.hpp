@@ -116,6 +116,8 @@ class Shard final : conntrack::Observer, conntrack::Gate {
     rule_memory_.now = now_;
     return rule_memory_;
   }
+  // Whom rules ask for the owner of local packets; before the first packet.
+  void set_owners(firewall::Owners* owners) { rule_memory_.owners = owners; }
   // seconds: of the wall clock, since 1970 UTC. Rules by time of day go by it from the next minute.
   void tell_wall_clock(std::int64_t seconds);
   void set_trace(Trace* trace) { trace_ = trace; }

@@ -25,6 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes rest{data, size};
   for (Bytes message = next_message(rest); !message.empty(); message = next_message(rest)) {
     if (const auto event = parse(message)) show(mirror, *event, placement(message));
+    parse_socket_owner(message);
     const auto saved = Saved::from_message(message);
     if (!saved) continue;
     // What can be given back is what was saved.

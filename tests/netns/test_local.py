@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """M9: traffic of the router itself, and its ports against masqueraded ones."""
+import sys
+
 import lab as l
+import router as r
 import servers
 from story import check, check_equal, main, story
 
@@ -54,6 +57,36 @@ def udp_ports(lab):
     for number, flow in enumerate(flows):
         check(servers.echoed(flow, (l.INTERNET, 7), f"again {number}".encode()), f"flow {number}: no answer")
     check_equal(len(set(echo.peers)), len(flows), "different ports at the server")
+
+
+NOBODY = "65534"
+
+
+@story("F2 owner: one user of the router may not speak to the outside, the others may", needs_masqgate=True)
+def owner(lab):
+    config = r.configuration()
+    config["firewall"] = {"output": {"rules": [
+        {"id": "dns", "owner": NOBODY, "protocol": "udp", "action": {"reject": "prohibited"}},
+        {"id": "web", "owner": "!0", "protocol": "tcp", "action": {"reject": "tcp_reset"}}]}}
+    lab.masqgate.start(config)
+    servers.Http(lab.server)
+    servers.UdpEcho(lab.server)
+    page = ("curl", "-sS", "--max-time", "10", f"http://{l.INTERNET}/")
+    echo = (sys.executable, "-c", f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.connect(("{l.INTERNET}", 7))
+s.send(b"x")
+print(s.recv(9).decode())""")
+    nobody = ("setpriv", f"--reuid={NOBODY}", "--clear-groups")
+    check_equal(lab.router.run(*page).stdout, "hello from outside\n", "page of root")
+    check_equal(lab.router.run(*echo).stdout, "x\n", "echo of root")
+    check_equal(lab.router.run(*nobody, *page, check=False).returncode, 7, "curl: could not connect")
+    check("Errno" in lab.router.run(*nobody, *echo, check=False).stderr, "nobody's datagram was not refused")
+    counted = {rule["id"]: rule["packets"] for rule in lab.masqgate.get("rules")["rules"] if "id" in rule}
+    counted = {rule["rule"]: rule["packets"] for rule in lab.masqgate.rest.get("/v1/rules")["rules"]}
+    check(counted["dns"] >= 1 and counted["web"] >= 1, f"counters {counted}")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,51 @@ const Octets kMss1460 = bytes({2, 4, 0x05, 0xb4});
 
 }  // namespace
 
+TEST_CASE("F2 owner: by the user of the socket, of what the host side sends only") {
+  struct FakeOwners final : Owners {
+    std::optional<std::uint32_t> uid = 1000;
+    Tuple asked;
+    std::optional<std::uint32_t> uid_of(const Tuple& tuple) noexcept override {
+      asked = tuple;
+      return uid;
+    }
+  } owners;
+  const auto judge = [&](const std::string& owner, Side from = Side::host) {
+    RuleLab lab{R"({"output": {"rules": [{"id": "r", "owner": )" + owner +
+                R"(, "action": "drop"}]}})"};
+    lab.memory.owners = &owners;
+    Parsed parsed{udp().from("192.0.2.1", 5).to("192.0.2.2", 6)};
+    parsed.packet.from = from;
+    return lab.judge(Hook::output, parsed.packet) == kDrop;
+  };
+  CHECK(judge("1000"));
+  CHECK(owners.asked.source().text() == "192.0.2.1:5");
+  CHECK(owners.asked.destination().text() == "192.0.2.2:6");
+  CHECK_FALSE(judge("999"));
+  CHECK_FALSE(judge("\"1001-2000\""));
+  CHECK(judge("\"0-1000\""));
+  CHECK(judge("[5, \"1000-1001\"]"));
+  CHECK_FALSE(judge("\"!1000\""));
+  CHECK(judge("\"!0\""));
+  CHECK_FALSE(judge("[\"!0\", \"!1000\"]"));
+  CHECK_FALSE(judge("1000", Side::network));
+  owners.uid.reset();
+  CHECK_FALSE(judge("1000"));
+  CHECK_FALSE(judge("\"!1000\""));
+
+  const auto place = [](const std::string& chain, const std::string& owner) {
+    return refusal(R"({")" + chain + R"(": {"rules": [{"id": "r", "owner": )" + owner +
+                   R"(, "action": "drop"}]}})");
+  };
+  CHECK(place("output", "\"0-4294967295\"").pointer == "accepted");
+  for (const char* wrong : {"\"alice\"", "\"9-1\"", "\"\"", "\"1-\"", "4294967296", "-1", "[]"}) {
+    CAPTURE(wrong);
+    CHECK(place("output", wrong).pointer.starts_with("/firewall/output/rules/0/owner"));
+  }
+  CHECK(place("output", "\"alice\"").sentence.find("`id -u NAME`") != std::string::npos);
+  CHECK(place("forward", "1000").pointer.starts_with("/firewall/forward/rules/0"));
+}
+
 TEST_CASE("F2 headers: each match, positive, negative and negated") {
   struct Case {
     const char* matches;
