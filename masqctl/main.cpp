@@ -12,6 +12,7 @@
 #include "masqctl/commands.hpp"
 #include "masqctl/ipmasqadm.hpp"
 #include "masqctl/old_tools.hpp"
+#include "masqctl/rule_commands.hpp"
 
 namespace {
 
@@ -27,6 +28,7 @@ struct Arguments {
   std::string id{}, path{}, file{};
   std::string reload_file = kConfiguration;
   bool unused = false;
+  RuleArguments rule{};
   std::vector<std::string> historic{};  // words of an old tool
 };
 
@@ -127,13 +129,6 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
   app.add_subcommand("sets", "the named sets of which rules ask")->parse_complete_callback([&] {
     action = [](const Context& context) { show_document(context, "sets"); };
   });
-  CLI::App* rules = app.add_subcommand("rules", "firewall rules with their counters and last hits");
-  rules->add_flag("--unused", given.unused, "only those that no packet has matched");
-  rules->parse_complete_callback([&] {
-    action = [&](const Context& context) {
-      show_document(context, given.unused ? "rules?unused=1" : "rules");
-    };
-  });
   app.add_subcommand("drops", "dropped packets by reason")->parse_complete_callback([&] {
     action = show_drops;
   });
@@ -141,6 +136,41 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
   raw->add_option("PATH", given.path, "such as net/ip_masquerade, or /healthz")->required();
   raw->parse_complete_callback(
       [&] { action = [&](const Context& context) { get(context, given.path); }; });
+}
+
+void add_rules(CLI::App& app, Arguments& given, Action& action) {
+  CLI::App* rules = app.add_subcommand("rules", "firewall rules with their counters and last hits");
+  rules->require_subcommand(0, 1);
+  rules->add_flag("--unused", given.unused, "only those that no packet has matched");
+  rules->parse_complete_callback([rules, &given, &action] {
+    if (!rules->get_subcommands().empty()) return;
+    action = [&given](const Context& context) {
+      show_document(context, given.unused ? "rules?unused=1" : "rules");
+    };
+  });
+  RuleArguments& rule = given.rule;
+  const auto command = [&rule, rules, &action](const char* name, const char* summary,
+                                               void (*run)(const Context&, const RuleArguments&)) {
+    CLI::App* one = rules->add_subcommand(name, summary);
+    one->add_option("CHAIN", rule.chain, "of the firewall")->required();
+    one->parse_complete_callback([&rule, &action, run] {
+      action = [&rule, run](const Context& context) { run(context, rule); };
+    });
+    return one;
+  };
+  const char* const what = "the rule as JSON, or a file that has it; \"-\" is the standard input";
+  command("show", "a chain's rules, or one of them, as they are written", show_rules)
+      ->add_option("ID", rule.id, "of the rule");
+  CLI::App* addition = command("add", "a rule at the end of a chain, or elsewhere", add_rule);
+  addition->add_option("RULE", rule.rule, what)->required();
+  CLI::Option* before = addition->add_option("--before", rule.before, "in front of this rule");
+  addition->add_option("--after", rule.after, "behind this rule")->excludes(before);
+  CLI::App* change = command("replace", "a rule by another one in its place", replace_rule);
+  change->add_option("ID", rule.id, "of the rule")->required();
+  change->add_option("RULE", rule.rule, what)->required();
+  command("delete", "take a rule away", delete_rule)
+      ->add_option("ID", rule.id, "of the rule")
+      ->required();
 }
 
 // The tools of the kernels' times, which read their words by their own rules.
@@ -209,6 +239,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--json", given.json, "print what the router says instead of tables");
   add_views(app, given, action);
+  add_rules(app, given, action);
   add_connections(app, given, action);
   add_nat(app, given, action);
   add_config(app, given, action);

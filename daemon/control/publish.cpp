@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "daemon/control/changes.hpp"
 #include "daemon/control/documents.hpp"
 #include "daemon/control/helper_files.hpp"
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish_divert.hpp"
+#include "daemon/control/publish_firewall.hpp"
 #include "daemon/control/publish_forwards.hpp"
 #include "daemon/control/publish_helpers.hpp"
 #include "daemon/control/publish_nat.hpp"
@@ -172,14 +174,9 @@ asio::awaitable<Json> neighbours(Router& router) {
 }
 
 asio::awaitable<Json> write_config(Router& router, Json document, Query query) {
-  Config next = from_json(document, router.config().runtime);
-  if (const auto dry = query.find("dry_run"); dry != query.end() && dry->second != "0") {
-    router.check(next);
-    co_return Json{{"changes", Json::diff(to_json(router.config()), to_json(next))}};
-  }
-  router.apply(std::move(next));
-  co_await in_force(router.shard());
-  co_return to_json(router.config());
+  auto changing = change(router, std::move(document), std::move(query));
+  Json report = co_await std::move(changing);
+  co_return report.is_null() ? to_json(router.config()) : std::move(report);
 }
 
 void publish_documents(state::Tree& tree, Router& router, const std::string& version) {
@@ -207,7 +204,7 @@ void publish_documents(state::Tree& tree, Router& router, const std::string& ver
   tree.add(
       "config",
       {.summary = "The configuration in force; PUT replaces it whole or changes nothing.",
-       .parameters = {{"dry_run", "1: check the document and show what it would change"}},
+       .parameters = change_parameters(),
        .read = [&router](Query) -> asio::awaitable<Json> { co_return to_json(router.config()); },
        .write =
            [&router](Json document, Query query) {
@@ -267,6 +264,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_forwards(tree, router);
   publish_nat(tree, router);
   publish_rules(tree, router);
+  publish_firewall(tree, router);
   publish_sysctl(tree, router);
   publish_limits(tree, router);
   publish_helpers(tree, router);

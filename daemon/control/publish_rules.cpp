@@ -47,53 +47,12 @@ asio::awaitable<std::string> counted_file(Router& router, CountedFile file) {
   co_return file(router.config(), counts);
 }
 
-// A member of the configuration, and its replacement; the rest stays as it is.
-Json part_of(const Router& router, const char* member) {
-  return to_json(router.config())[member];
-}
-
-asio::awaitable<Json> replace(Router& router, const char* member, Json part) {
-  Json document = to_json(router.config());
-  document[member] = std::move(part);
-  router.apply(from_json(document, router.config().runtime));
-  co_await in_force(router.shard());
-  co_return part_of(router, member);
-}
-
-asio::awaitable<void> remove(Router& router, const char* member, std::string name) {
-  Json part = part_of(router, member);
-  if (!part.contains(name) || !part[name].is_object())
-    throw state::Error(state::Problem::not_found, "there is no " + name + " in " + member);
-  part.erase(name);
-  co_await replace(router, member, std::move(part));
-}
-
-Node part(Router& router, const char* member, std::string summary) {
-  Node node{.summary = std::move(summary)};
-  node.read = [&router, member](Query) -> asio::awaitable<Json> {
-    co_return part_of(router, member);
-  };
-  node.write = [&router, member](Json document, Query) {
-    return replace(router, member, std::move(document));
-  };
-  node.remove = [&router, member](std::string name) {
-    return remove(router, member, std::move(name));
-  };
-  node.version = [&router, member] { return version_of(part_of(router, member)); };
-  return node;
-}
-
 }  // namespace
 
 void publish_rules(state::Tree& tree, Router& router) {
   tree.add("rules", {.summary = "Firewall rules and policies with their counters.",
                      .parameters = {{"unused", "1: only those that no packet has matched"}},
                      .read = [&router](Query query) { return rules(router, std::move(query)); }});
-  tree.add("firewall",
-           part(router, "firewall",
-                "The chains, or an old rule set; PUT replaces them, DELETE takes one."));
-  tree.add("sets", part(router, "sets",
-                        "The named sets of which rules ask; PUT replaces them, DELETE takes one."));
   tree.add("net/ip_fwchains",
            {.summary = "Rules of ipchains as Linux 2.2 listed them.",
             .read_text = [&router] { return counted_file(router, ip_fwchains); }});

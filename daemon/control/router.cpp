@@ -234,6 +234,10 @@ void Router::refuse_what_needs_a_restart(const Config& next) const {
            "cannot change while masqgated runs: write it to the configuration file and restart");
 }
 
+Config Router::read(const state::Json& document) const {
+  return from_json(document, config_.runtime);
+}
+
 void Router::check(const Config& next) const {
   refuse_what_needs_a_restart(next);
 }

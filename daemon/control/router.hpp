@@ -39,6 +39,8 @@ class Router {
   // Puts a new configuration in force. What only a restart can change (ports, doors, sizes) is
   // refused with its pointer; then nothing has changed.
   void apply(Config config);
+  // The document as a configuration that could follow the present one. Throws state::Error.
+  Config read(const state::Json& document) const;
   // Throws as apply() would, changes nothing.
   void check(const Config& config) const;
 

@@ -113,11 +113,43 @@ Node config_node(FakeRouter& router) {
 
 // A part of the configuration that takes anything and is empty.
 Node part_node() {
-  Node node{.summary = "a part", .read = constant(Json::object())};
+  Node node{.summary = "a part", .parameters = {{"dry_run", "change nothing"}}};
+  node.read = constant(Json::object());
   node.write = [](Json document, Query) -> awaitable<Json> { co_return document; };
-  node.remove = [](std::string name) -> awaitable<void> {
-    throw Error{Problem::not_found, "there is no " + name};
-    co_return;
+  node.version = [] { return std::string{"1"}; };
+  return node;
+}
+
+// Things below a part, by their names: each is there but for those called "new" and "missing".
+Node child_node(const std::vector<std::string>& names) {
+  const std::string name = names.back();
+  const auto check = [name] {
+    if (name == "missing") throw Error{Problem::not_found, "there is no " + name};
+  };
+  Node node{.summary = "a child", .parameters = {{"dry_run", "change nothing"}}};
+  node.read = [name, check](Query) -> awaitable<Json> {
+    check();
+    co_return Json{{"id", name}};
+  };
+  node.write = [](Json document, Query) -> awaitable<Json> { co_return document; };
+  node.erase = [](Query) -> awaitable<Json> { co_return Json{}; };
+  node.version = [name, check] {
+    check();
+    return name == "new" ? std::string{} : std::string{"1"};
+  };
+  return node;
+}
+
+// A list of them, to which more can be added: all but "taken".
+Node children_node(const std::vector<std::string>&) {
+  Node node{.summary = "children"};
+  for (const char* name : {"before", "after", "dry_run"}) node.parameters.push_back({name, name});
+  node.read = constant(Json::array());
+  node.create = [](Json document, Query query) -> awaitable<state::Created> {
+    state::Created created{document.value("id", "fresh"), document};
+    if (created.name == "taken") throw Error{Problem::conflict, "there is one already"};
+    if (query.contains("dry_run")) created.name.clear();
+    co_return created;
   };
   node.version = [] { return std::string{"1"}; };
   return node;
@@ -236,8 +268,13 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("rules", Node{.summary = "rules",
                          .parameters = {{"unused", "only those without hits"}},
                          .read = constant(Json{{"rules", Json::array()}})});
-  tree.add("firewall", part_node());
-  tree.add("sets", part_node());
+  Node firewall = part_node(), sets = part_node();
+  firewall.branches = {{"{chain}", child_node},
+                       {"{chain}/rules", children_node},
+                       {"{chain}/rules/{rule}", child_node}};
+  sets.branches = {{"{set}", child_node}};
+  tree.add("firewall", std::move(firewall));
+  tree.add("sets", std::move(sets));
   tree.add("helpers",
            Node{.summary = "helpers", .read = constant(Json{{"helpers", Json::array()}})});
   tree.add("expectations", Node{.summary = "expectations",
