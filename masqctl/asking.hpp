@@ -5,7 +5,6 @@
 #include <string>
 
 #include "masqctl/commands.hpp"
-#include "masqctl/tables.hpp"
 
 namespace masqgate::ctl {
 

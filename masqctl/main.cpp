@@ -27,7 +27,7 @@ struct Arguments {
   ConnectionFilter filter{};
   std::string id{}, path{}, file{};
   std::string reload_file = kConfiguration;
-  bool unused = false;
+  bool unused = false, rejudges = false;
   RuleArguments rule{};
   std::vector<std::string> historic{};  // words of an old tool
 };
@@ -97,16 +97,26 @@ void add_config(CLI::App& app, Arguments& given, Action& action) {
   });
   CLI::App* check = config->add_subcommand("check", "ask whether a file would be accepted");
   check->add_option("FILE", given.file, "\"-\" is the standard input")->required();
-  check->parse_complete_callback(
-      [&] { action = [&](const Context& context) { check_config(context, given.file); }; });
+  check->add_flag("--rejudge", given.rejudges,
+                  "list the connections that its rules would not admit any more");
+  check->parse_complete_callback([&] {
+    action = [&](const Context& context) { check_config(context, given.file, given.rejudges); };
+  });
   CLI::App* apply = config->add_subcommand("apply", "replace the configuration by a file");
   apply->add_option("FILE", given.file, "\"-\" is the standard input")->required();
-  apply->parse_complete_callback(
-      [&] { action = [&](const Context& context) { apply_config(context, given.file); }; });
+  const char* const ends = "end the connections that its rules do not admit any more";
+  apply->add_flag("--rejudge", given.rejudges, ends);
+  apply->parse_complete_callback([&] {
+    action = [&](const Context& context) { apply_config(context, given.file, given.rejudges); };
+  });
   CLI::App* reload = app.add_subcommand("reload", "apply the configuration file again");
   reload->add_option("FILE", given.reload_file, "the file")->capture_default_str();
-  reload->parse_complete_callback(
-      [&] { action = [&](const Context& context) { apply_config(context, given.reload_file); }; });
+  reload->add_flag("--rejudge", given.rejudges, ends);
+  reload->parse_complete_callback([&] {
+    action = [&](const Context& context) {
+      apply_config(context, given.reload_file, given.rejudges);
+    };
+  });
 }
 
 void add_views(CLI::App& app, Arguments& given, Action& action) {
@@ -158,17 +168,25 @@ void add_rules(CLI::App& app, Arguments& given, Action& action) {
     });
     return one;
   };
+  const auto rejudges = [&rule](CLI::App* one) {
+    one->add_option("--rejudge", rule.rejudge,
+                    "list (and change nothing) or end the connections that would not be admitted")
+        ->check(CLI::IsMember({"list", "end"}));
+    return one;
+  };
   const char* const what = "the rule as JSON, or a file that has it; \"-\" is the standard input";
   command("show", "a chain's rules, or one of them, as they are written", show_rules)
       ->add_option("ID", rule.id, "of the rule");
-  CLI::App* addition = command("add", "a rule at the end of a chain, or elsewhere", add_rule);
+  CLI::App* addition =
+      rejudges(command("add", "a rule at the end of a chain, or elsewhere", add_rule));
   addition->add_option("RULE", rule.rule, what)->required();
   CLI::Option* before = addition->add_option("--before", rule.before, "in front of this rule");
   addition->add_option("--after", rule.after, "behind this rule")->excludes(before);
-  CLI::App* change = command("replace", "a rule by another one in its place", replace_rule);
+  CLI::App* change =
+      rejudges(command("replace", "a rule by another one in its place", replace_rule));
   change->add_option("ID", rule.id, "of the rule")->required();
   change->add_option("RULE", rule.rule, what)->required();
-  command("delete", "take a rule away", delete_rule)
+  rejudges(command("delete", "take a rule away", delete_rule))
       ->add_option("ID", rule.id, "of the rule")
       ->required();
 }

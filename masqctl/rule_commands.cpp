@@ -24,6 +24,19 @@ std::string rule_text(const std::string& argument) {
   return argument.starts_with('{') ? argument : read_file(argument);
 }
 
+// With the query of what is to become of connections.
+std::string with_query(std::string target, const RuleArguments& given) {
+  const auto add = [&](const char* name, const std::string& value) {
+    if (value.empty()) return;
+    target += target.find('?') == target.npos ? '?' : '&';
+    target += name + std::string{"="} + percent_encode(value);
+  };
+  add("before", given.before);
+  add("after", given.after);
+  add("rejudge", given.rejudge.empty() ? "" : given.rejudge == "list" ? "1" : "confirm");
+  return target;
+}
+
 // Names the version of what is at `versioned`, which the call changes; again if another one was
 // quicker.
 Reply change(const Context& context, const std::string& versioned, Call call,
@@ -36,11 +49,14 @@ Reply change(const Context& context, const std::string& versioned, Call call,
   }
 }
 
-void tell(const Context& context, const Reply& reply, const std::string& done) {
-  if (context.json)
+void tell(const Context& context, const Reply& reply, const std::string& done,
+          const RuleArguments& given) {
+  if (context.json) {
     context.out << reply.body;
-  else
-    context.out << done << '\n';
+    return;
+  }
+  if (given.rejudge != "list") context.out << done << '\n';
+  if (!given.rejudge.empty()) print_report(context, parse(reply, done));
 }
 
 }  // namespace
@@ -56,23 +72,27 @@ void show_rules(const Context& context, const RuleArguments& given) {
 }
 
 void add_rule(const Context& context, const RuleArguments& given) {
-  Call call{.method = "POST", .target = rules_target(given), .body = rule_text(given.rule)};
-  if (!given.before.empty()) call.target += "?before=" + percent_encode(given.before);
-  if (!given.after.empty())
-    call.target += (given.before.empty() ? "?after=" : "&after=") + percent_encode(given.after);
+  const Call call{.method = "POST",
+                  .target = with_query(rules_target(given), given),
+                  .body = rule_text(given.rule)};
   const Reply reply = change(context, rules_target(given), call, name_of(given));
-  tell(context, reply, "added " + member(parse(reply, name_of(given)), {"id"}));
+  const std::string id = member(parse(reply, name_of(given)), {"id"});
+  tell(context, reply, id == "-" ? "added" : "added " + id, given);
 }
 
 // What is replaced is what stands there now, whoever wrote it.
 void replace_rule(const Context& context, const RuleArguments& given) {
-  const Call call{.method = "PUT", .target = rule_target(given), .body = rule_text(given.rule)};
-  tell(context, change(context, rule_target(given), call, name_of(given)), "replaced " + given.id);
+  const Call call{.method = "PUT",
+                  .target = with_query(rule_target(given), given),
+                  .body = rule_text(given.rule)};
+  const Reply reply = change(context, rule_target(given), call, name_of(given));
+  tell(context, reply, "replaced " + given.id, given);
 }
 
 void delete_rule(const Context& context, const RuleArguments& given) {
-  const Call call{.method = "DELETE", .target = rule_target(given)};
-  tell(context, change(context, rule_target(given), call, name_of(given)), "deleted " + given.id);
+  const Call call{.method = "DELETE", .target = with_query(rule_target(given), given)};
+  const Reply reply = change(context, rule_target(given), call, name_of(given));
+  tell(context, reply, "deleted " + given.id, given);
 }
 
 }  // namespace masqgate::ctl

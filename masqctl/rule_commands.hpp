@@ -12,6 +12,7 @@ struct RuleArguments {
   std::string chain{}, id{};
   std::string rule{};  // JSON, or the name of a file that has it; "-" is the standard input
   std::string before{}, after{};
+  std::string rejudge{};  // "list" or "end" the connections that the rules would not admit any more
 };
 
 // All throw Failure. A change that somebody else makes at the same time is noticed; what is to be

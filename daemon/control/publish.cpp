@@ -90,6 +90,7 @@ struct StatusCopy {
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
   std::uint64_t shortcuts = 0;
+  std::uint64_t refused = 0;
   path::SynProxy::Counters syn_proxy;
 };
 
@@ -99,7 +100,8 @@ asio::awaitable<Json> status(Router& router, std::string version) {
     const double bytes = table.bytes_per_connection() + s.mappings().bytes_per_connection();
     return StatusCopy{table.size(),           table.capacity(),        bytes,
                       table.counters(),       s.counters().frames_in,  s.counters().frames_out,
-                      s.counters().shortcuts, s.syn_proxy().counters()};
+                      s.counters().shortcuts, s.counters().connections_refused,
+                      s.syn_proxy().counters()};
   };
   const StatusCopy copy = co_await router.shard().ask(question);
   const auto uptime =
@@ -118,6 +120,7 @@ asio::awaitable<Json> status(Router& router, std::string version) {
         {"created", copy.table.created},
         {"expired", copy.table.expired},
         {"evicted", copy.table.evicted},
+        {"refused", copy.refused},
         {"bytes_each", copy.bytes_per_connection}}},
       {"frames", {{"in", copy.frames_in}, {"out", copy.frames_out}, {"shortcut", copy.shortcuts}}},
       {"syn_proxy",

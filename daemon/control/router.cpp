@@ -200,23 +200,26 @@ void Router::report_overlaps() {
   overlaps_ = std::move(now);
 }
 
-void Router::publish_policy() {
-  report_overlaps();
+std::shared_ptr<const path::Policy> Router::policy_of(const Config& config) const {
   auto policy = std::make_shared<path::Policy>();
-  policy->ruleset = config_.firewall;
+  policy->ruleset = config.firewall;
   policy->routes = kernel_->view().routes;
   policy->ports = kernel_->view().ports;
-  policy->nat = nat_rules(config_);
-  policy->timeouts = timeouts_of(config_.conntrack);
-  policy->rule_timeouts = rule_timeouts(config_);
-  policy->limits = config_.limits;
-  policy->helpers = config_.helpers;
-  policy->syn_proxy = config_.syn_proxy;
-  policy->forwarding = forwarding_;
-  policy->always_defragment = config_.ip_always_defrag;
-  policy->dynaddr = nat::Dynaddr{config_.ip_dynaddr};
-  shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](
-                   path::Shard& shard) { shard.set_policy(policy); });
+  policy->nat = nat_rules(config);
+  policy->timeouts = timeouts_of(config.conntrack);
+  policy->rule_timeouts = rule_timeouts(config);
+  policy->limits = config.limits;
+  policy->helpers = config.helpers;
+  policy->syn_proxy = config.syn_proxy;
+  policy->forwarding = config.ip_forward;
+  policy->always_defragment = config.ip_always_defrag;
+  policy->dynaddr = nat::Dynaddr{config.ip_dynaddr};
+  return policy;
+}
+
+void Router::publish_policy() {
+  report_overlaps();
+  shard().tell([policy = policy_of(config_)](path::Shard& shard) { shard.set_policy(policy); });
   if (!std::exchange(ready_, true)) on_ready_();
 }
 

@@ -80,6 +80,15 @@ struct BuildError {
   std::optional<std::size_t> match{};  // of that rule; otherwise its action is meant
 };
 
+// What chains have said of a connection's first packet so far, as far as the connection shows it
+// (hindsight.hpp).
+struct Hindsight {
+  bool refused = false;
+  CounterIndex by = 0;          // the rule or policy that refuses
+  std::size_t asked = 0;        // rules: what the answer has cost
+  bool marks_are_known = true;  // no rule has perhaps changed them
+};
+
 class Ruleset {
  public:
   Ruleset() = default;  // accepts everything, counts nothing
@@ -96,6 +105,10 @@ class Ruleset {
     if (chain == kNone) return {};
     return judge(chain, packet, memory);
   }
+
+  // The same for a packet that is gone: packet has what its connection shows, and no frame. Counts
+  // nothing, logs nothing, uses up nothing.
+  void reconsider(Hook hook, Packet& packet, Memory& memory, Hindsight& so_far) const noexcept;
 
   bool is_empty(Hook hook) const noexcept { return hooks_[number(hook)] == kNone; }
   // Whether the answers change with the time of day.
@@ -131,8 +144,11 @@ class Ruleset {
   static constexpr std::size_t kPolicy = ~std::size_t{0};
 
   Decision judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
-  std::optional<Decision> walk(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
-  std::size_t first_rule(ChainIndex chain, Packet& packet, Memory& memory,
+  // One walk for packets and for connections; a Way says how rules are asked and carried out.
+  template <typename Way>
+  std::optional<Decision> walk(ChainIndex chain, Packet& packet, Way& way) const noexcept;
+  template <typename Way>
+  std::size_t first_rule(ChainIndex chain, Packet& packet, Way& way,
                          std::optional<Decision>& decided) const noexcept;
   void number_counters();
   void number_cells();

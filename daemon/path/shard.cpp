@@ -239,6 +239,12 @@ bool Shard::remove_connection(std::uint64_t id) {
   return true;
 }
 
+bool Shard::end_refused(std::uint64_t id) {
+  const bool ended = remove_connection(id);
+  if (ended) ++counters_.connections_refused;
+  return ended;
+}
+
 void Shard::send_error(const Packet& about, icmp::Message message) {
   if (!is_port(about.ingress) || !icmp::may_answer(about, message)) return;
   const net::IpAddress sender = about.tuple.source_address;

@@ -69,6 +69,9 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   // False if there is no such connection (any more).
   bool remove_connection(std::uint64_t id);
 
+  // The same for one that the rules do not admit any more, and counts it.
+  bool end_refused(std::uint64_t id);
+
   const Policy& policy() const { return *policy_; }
   conntrack::Table& connections() { return connections_; }
   const conntrack::Table& connections() const { return connections_; }

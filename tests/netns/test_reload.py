@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Reloads under load: rules are replaced as often as the door takes it, up to 100 times a second, while connections
 begin and go on. Paired rules tell a packet that was judged by two rule sets; RELOAD_SECONDS=60 makes it long."""
+import json
 import os
 import threading
 import time
@@ -104,6 +105,52 @@ def sets(lab):
     rest.put("/v1/sets", {"blocked": {"addresses": []}})
     lab.alice.run("ping", "-c", "1", "-W", "5", l.INTERNET)
     check_equal(dropped(), before, "the counter of the rule")
+
+
+@story("F7: ?rejudge=1 lists the connections that new rules would not admit, and on confirmation they end",
+       needs_masqgate=True)
+def rejudge(lab):
+    lab.masqgate.start()
+    rest = lab.masqgate.rest
+    servers.TcpEcho(lab.server)
+    servers.UdpEcho(lab.server)
+    connections = {host: servers.connect(host, (l.INTERNET, 7)) for host in (lab.alice, lab.bob, lab.carol)}
+    check(servers.echoed(servers.udp_socket(lab.alice), (l.INTERNET, 7)), "no answer")
+    ids = {c["original"]["source"]: c["id"] for c in lab.masqgate.connections(protocol="tcp")}
+    rules = "/v1/firewall/forward/rules"
+    rule = {"id": "no-echo", "protocol": "tcp", "source": l.LAN, "destination_port": "7", "action": "drop"}
+    before = rest.get("/v1/config")
+
+    def refused_of(report):
+        return {(c["id"], c["refused_by"]["rule"]) for c in report["rejudge"]["connections"]}
+    inside = {(ids[l.ALICE], "no-echo"), (ids[l.BOB], "no-echo")}
+    tried = rest.post(rules, rule, before="out-lan", rejudge="1")
+    check_equal(refused_of(tried), inside, "listed")
+    check_equal((tried["rejudge"]["judged"], tried["rejudge"]["ended"]), (4, 0), "judged and ended")
+    check_equal(rest.get("/v1/config"), before, "the configuration after a question")
+    check(all(servers.answers(one) for one in connections.values()), "a connection ended by a question")
+    rest.post(rules, rule, before="out-lan")
+    check(all(servers.answers(one) for one in connections.values()), "established connections do not stay")
+    again = rest.put("/v1/config", rest.get("/v1/config"), rejudge="1")
+    check_equal((refused_of(again), again["changes"]), (inside, []), "by the rules in force")
+    file = lab.directory / "same.json"
+    file.write_text(json.dumps(rest.get("/v1/config")))
+    shown = lab.router.run(lab.masqgate.control, "--socket", rest.path, "config", "apply", "--rejudge", file).stdout
+    check("refused 2, ended 2" in shown, f"masqctl said {shown}")
+    check(ids[l.ALICE] in shown and "forward/no-echo" in shown, f"masqctl said {shown}")
+    left = {c["original"]["source"] for c in lab.masqgate.connections(protocol="tcp")}
+    check_equal(left, {l.CAROL}, "connections that stay")
+    check(servers.answers(connections[lab.carol]), "carol's connection ended")
+    check_equal(rest.get("/v1/status")["connections"]["refused"], 2, "counted")
+    connections[lab.alice].settimeout(1)
+    check(not servers.answers(connections[lab.alice]), "alice's connection goes on")
+    drops = rest.get("/v1/drops")["drops"]
+    check(drops["rule"] > 0, f"its packets were not judged anew: {drops}")
+    try:
+        rest.put("/v1/config", before, rejudge="perhaps")
+        raise l.Failed("was taken")
+    except r.Refused as refusal:
+        check_equal(refusal.status, 400, "an unknown word")
 
 
 if __name__ == "__main__":

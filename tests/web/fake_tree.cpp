@@ -102,7 +102,7 @@ Node connections_node(FakeRouter& router) {
 
 Node config_node(FakeRouter& router) {
   Node node{.summary = "the configuration"};
-  node.parameters.push_back({"dry_run", "change nothing"});
+  for (const char* name : {"dry_run", "rejudge"}) node.parameters.push_back({name, name});
   node.read = [&router](Query) -> awaitable<Json> { co_return router.config; };
   node.write = [&router](Json document, Query query) -> awaitable<Json> {
     co_return configure(router, std::move(document), query);
@@ -113,7 +113,7 @@ Node config_node(FakeRouter& router) {
 
 // A part of the configuration that takes anything and is empty.
 Node part_node() {
-  Node node{.summary = "a part", .parameters = {{"dry_run", "change nothing"}}};
+  Node node{.summary = "a part", .parameters = {{"dry_run", ""}, {"rejudge", ""}}};
   node.read = constant(Json::object());
   node.write = [](Json document, Query) -> awaitable<Json> { co_return document; };
   node.version = [] { return std::string{"1"}; };
@@ -126,7 +126,7 @@ Node child_node(const std::vector<std::string>& names) {
   const auto check = [name] {
     if (name == "missing") throw Error{Problem::not_found, "there is no " + name};
   };
-  Node node{.summary = "a child", .parameters = {{"dry_run", "change nothing"}}};
+  Node node{.summary = "a child", .parameters = {{"dry_run", ""}, {"rejudge", ""}}};
   node.read = [name, check](Query) -> awaitable<Json> {
     check();
     co_return Json{{"id", name}};
@@ -143,7 +143,8 @@ Node child_node(const std::vector<std::string>& names) {
 // A list of them, to which more can be added: all but "taken".
 Node children_node(const std::vector<std::string>&) {
   Node node{.summary = "children"};
-  for (const char* name : {"before", "after", "dry_run"}) node.parameters.push_back({name, name});
+  for (const char* name : {"before", "after", "dry_run", "rejudge"})
+    node.parameters.push_back({name, name});
   node.read = constant(Json::array());
   node.create = [](Json document, Query query) -> awaitable<state::Created> {
     state::Created created{document.value("id", "fresh"), document};
