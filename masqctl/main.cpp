@@ -13,6 +13,7 @@
 #include "masqctl/ipmasqadm.hpp"
 #include "masqctl/old_tools.hpp"
 #include "masqctl/rule_commands.hpp"
+#include "masqctl/set_commands.hpp"
 
 namespace {
 
@@ -29,6 +30,7 @@ struct Arguments {
   std::string reload_file = kConfiguration;
   bool unused = false, rejudges = false;
   RuleArguments rule{};
+  SetArguments set{};
   std::vector<std::string> historic{};  // words of an old tool
 };
 
@@ -136,9 +138,6 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
     app.add_subcommand(view.name, view.summary)->parse_complete_callback([&action, view] {
       action = [view](const Context& context) { view.show(context, view.name); };
     });
-  app.add_subcommand("sets", "the named sets of which rules ask")->parse_complete_callback([&] {
-    action = [](const Context& context) { show_document(context, "sets"); };
-  });
   app.add_subcommand("drops", "dropped packets by reason")->parse_complete_callback([&] {
     action = show_drops;
   });
@@ -189,6 +188,28 @@ void add_rules(CLI::App& app, Arguments& given, Action& action) {
   rejudges(command("delete", "take a rule away", delete_rule))
       ->add_option("ID", rule.id, "of the rule")
       ->required();
+}
+
+void add_sets(CLI::App& app, Arguments& given, Action& action) {
+  CLI::App* sets = app.add_subcommand("sets", "the named sets of which rules ask");
+  sets->require_subcommand(0, 1);
+  sets->parse_complete_callback([sets, &action] {
+    if (sets->get_subcommands().empty()) action = list_sets;
+  });
+  SetArguments& set = given.set;
+  const auto command = [&set, sets, &action](const char* name, const char* summary,
+                                             void (*run)(const Context&, const SetArguments&)) {
+    CLI::App* one = sets->add_subcommand(name, summary);
+    one->add_option("SET", set.set, "name of the set")->required();
+    one->add_option("ELEMENT", set.element, "an address, network, range, port or MAC")->required();
+    one->parse_complete_callback([&set, &action, run] {
+      action = [&set, run](const Context& context) { run(context, set); };
+    });
+    return one;
+  };
+  command("add", "an element, or its time anew", add_element)
+      ->add_option("--timeout", set.timeout, "seconds that it stays; 0: for ever");
+  command("delete", "take an element away", delete_element);
 }
 
 // The tools of the kernels' times, which read their words by their own rules.
@@ -258,6 +279,7 @@ int run(int argc, char** argv) {
   app.add_flag("--json", given.json, "print what the router says instead of tables");
   add_views(app, given, action);
   add_rules(app, given, action);
+  add_sets(app, given, action);
   add_connections(app, given, action);
   add_nat(app, given, action);
   add_config(app, given, action);

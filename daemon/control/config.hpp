@@ -151,8 +151,11 @@ std::string default_runtime();
 
 // All throw state::Error: malformed with line and column where the text is no JSON, invalid with a
 // pointer where the document is wrong. runtime: the folder where the document names none.
-Config from_json(const state::Json& document, const std::string& runtime = default_runtime());
-Config parse_config(std::string_view text, const std::string& runtime = default_runtime());
+// before: the sets in force, whose elements go on with their time.
+Config from_json(const state::Json& document, const std::string& runtime = default_runtime(),
+                 const firewall::Sets& before = {});
+Config parse_config(std::string_view text, const std::string& runtime = default_runtime(),
+                    const firewall::Sets& before = {});
 state::Json to_json(const Config& config);
 
 struct ConfigFile {
@@ -160,7 +163,8 @@ struct ConfigFile {
   Config config;
 };
 // Errors begin with the path, then line or pointer. A file that cannot be read: not_found.
-ConfigFile load(const std::string& path, const std::string& runtime = default_runtime());
+ConfigFile load(const std::string& path, const std::string& runtime = default_runtime(),
+                const firewall::Sets& before = {});
 
 // What parts of the router are given.
 std::vector<std::string> port_names(const Config& config);  // by PortIndex

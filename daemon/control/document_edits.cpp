@@ -140,4 +140,64 @@ void remove_rule(Json& document, const std::string& chain, const std::string& id
   rules.erase(place_of(rules, chain, id));
 }
 
+namespace {
+
+std::string kind_of(const Json& set) {
+  for (const char* kind : {"addresses", "ports", "macs"})
+    if (set.contains(kind)) return kind;
+  return {};
+}
+
+// The element's own text, as canonical documents have it; empty where it has none.
+std::string text_of(const Json& element) {
+  if (element.is_object()) return element.contains("element") ? text_of(element["element"]) : "";
+  if (element.is_number()) return element.dump();
+  std::string text = element.is_string() ? element.get<std::string>() : "";
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);  // of IPv6 and of link-layer addresses
+  return text;
+}
+
+std::size_t take_out(Json& elements, const std::string& text) {
+  std::size_t taken = 0;
+  for (std::size_t i = elements.size(); i > 0; --i)
+    if (text_of(elements[i - 1]) == text) {
+      elements.erase(i - 1);
+      ++taken;
+    }
+  return taken;
+}
+
+// With all of its time, although it may be there already.
+Json begun_anew(const Json& element, const Json& set) {
+  Json out = element.is_object() ? element : Json{{"element", element}};
+  const Json none = 0;
+  const Json& timeout = out.contains("timeout")   ? out["timeout"]
+                        : set.contains("timeout") ? set["timeout"]
+                                                  : none;
+  if (timeout != none && !out.contains("expires")) out["expires"] = timeout;
+  return out;
+}
+
+}  // namespace
+
+Json& elements_of(Json& document, const std::string& set) {
+  Json& found = set_of(document, set);
+  return found[kind_of(found)];
+}
+
+Edit add_element(Json& document, const std::string& set, Json element) {
+  Json& elements = elements_of(document, set);
+  const std::string text = text_of(element);
+  take_out(elements, text);
+  elements.push_back(begun_anew(element, document["sets"][set]));
+  return {text, "/sets/" + set + "/" + kind_of(document["sets"][set]) + "/" +
+                    std::to_string(elements.size() - 1)};
+}
+
+void remove_element(Json& document, const std::string& set, const std::string& element) {
+  if (take_out(elements_of(document, set), text_of(element)) == 0)
+    throw Error(Problem::not_found, "there is no " + quoted(element) + " in set " + set);
+}
+
 }  // namespace masqgate::control

@@ -30,7 +30,7 @@ struct RulePlace {
 
 // What was written, and where it stands now.
 struct Edit {
-  std::string name;     // the id of the rule
+  std::string name;     // the id of the rule, the text of the element
   std::string pointer;  // of it in the document
 };
 
@@ -39,5 +39,13 @@ Edit add_rule(Json& document, const std::string& chain, Json rule, const RulePla
 // A rule without an id keeps the one that it had.
 Edit replace_rule(Json& document, const std::string& chain, const std::string& id, Json rule);
 void remove_rule(Json& document, const std::string& chain, const std::string& id);
+
+// The elements of a set, whatever their kind.
+Json& elements_of(Json& document, const std::string& set);
+// "192.0.2.1", or {"element": "192.0.2.1", "timeout": 60}. One that is there already begins its time
+// anew.
+Edit add_element(Json& document, const std::string& set, Json element);
+// As it was added: "10.0.0.0/8".
+void remove_element(Json& document, const std::string& set, const std::string& element);
 
 }  // namespace masqgate::control

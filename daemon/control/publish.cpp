@@ -98,9 +98,14 @@ asio::awaitable<Json> status(Router& router, std::string version) {
   const auto question = [](path::Shard& s) {
     const conntrack::Table& table = s.connections();
     const double bytes = table.bytes_per_connection() + s.mappings().bytes_per_connection();
-    return StatusCopy{table.size(),           table.capacity(),        bytes,
-                      table.counters(),       s.counters().frames_in,  s.counters().frames_out,
-                      s.counters().shortcuts, s.counters().connections_refused,
+    return StatusCopy{table.size(),
+                      table.capacity(),
+                      bytes,
+                      table.counters(),
+                      s.counters().frames_in,
+                      s.counters().frames_out,
+                      s.counters().shortcuts,
+                      s.counters().connections_refused,
                       s.syn_proxy().counters()};
   };
   const StatusCopy copy = co_await router.shard().ask(question);

@@ -3,6 +3,7 @@
 #include "daemon/control/changes.hpp"
 #include "daemon/control/document_edits.hpp"
 #include "daemon/control/documents.hpp"
+#include "daemon/firewall/firewall_json.hpp"
 
 namespace masqgate::control {
 namespace {
@@ -13,12 +14,19 @@ using state::Node;
 using state::Query;
 using Names = std::vector<std::string>;
 
+// The document as people read it: elements of sets with what is left of their time.
+Json shown_document(const Router& router) {
+  Json document = to_json(router.config());
+  document["sets"] = firewall::show_sets(router.config().sets, BootClock::now());
+  return document;
+}
+
 // What an answer shows when a change is done: the part as it is now. report: of a change that was
 // only asked about, or of what it has ended.
 template <typename Find>
 Json shown(Router& router, Json report, Find find) {
   if (!report.is_null()) return report;
-  Json document = to_json(router.config());
+  Json document = shown_document(router);
   return find(document);
 }
 
@@ -27,7 +35,7 @@ template <typename Find>
 Node part(Router& router, std::string summary, Find find) {
   Node node{.summary = std::move(summary), .parameters = change_parameters()};
   node.read = [&router, find](Query) -> asio::awaitable<Json> {
-    Json document = to_json(router.config());
+    Json document = shown_document(router);
     co_return find(document);
   };
   node.version = [&router, find] {
@@ -134,6 +142,40 @@ asio::awaitable<Json> erase_rule(Router& router, Names names, Query query) {
   co_return report;
 }
 
+// Elements come and go by the minute, told by programs that know no version.
+asio::awaitable<Created> post_element(Router& router, std::string set, Json sent) {
+  Json document = to_json(router.config());
+  const Edit edit = add_element(document, set, std::move(sent));
+  Created created;
+  created.shown = elements_of(document, set).back();
+  auto changing = change(router, std::move(document), {}, edit.pointer);
+  co_await std::move(changing);
+  co_return created;
+}
+
+asio::awaitable<Json> erase_element(Router& router, std::string set, Query query) {
+  const auto element = query.find("element");
+  if (element == query.end())
+    throw state::Error(state::Problem::malformed, "element: say which one, as it was added");
+  Json document = to_json(router.config());
+  remove_element(document, set, element->second);
+  auto changing = change(router, std::move(document), {});
+  co_await std::move(changing);
+  co_return Json{};
+}
+
+Node elements_node(Router& router, const std::string& set) {
+  Node node = part(router, "The elements of a set; POST adds one, DELETE takes one away.",
+                   [set](Json& all) { return elements_of(all, set); });
+  node.parameters = {{"element", "DELETE: as it was added, such as 10.0.0.0/8"}};
+  node.version = nullptr;
+  node.create = [&router, set](Json sent, Query) {
+    return post_element(router, set, std::move(sent));
+  };
+  node.erase = [&router, set](Query query) { return erase_element(router, set, std::move(query)); };
+  return node;
+}
+
 Node rules_node(Router& router, const std::string& chain) {
   Node node = part(router, "The rules of a chain in their order; POST adds one.",
                    [chain](Json& all) { return rules_of(all, chain); });
@@ -173,6 +215,9 @@ void publish_firewall(state::Tree& tree, Router& router) {
   sets.branches = {{"{set}", [&router](const Names& names) {
                       return child_node(router, {"sets", names[0], set_of}, "A named set.");
                     }}};
+  sets.branches.push_back({"{set}/elements", [&router](const Names& names) {
+                             return elements_node(router, names[0]);
+                           }});
   tree.add("sets", std::move(sets));
 }
 

@@ -238,7 +238,7 @@ void Router::refuse_what_needs_a_restart(const Config& next) const {
 }
 
 Config Router::read(const state::Json& document) const {
-  return from_json(document, config_.runtime);
+  return from_json(document, config_.runtime, config_.sets);
 }
 
 void Router::check(const Config& next) const {

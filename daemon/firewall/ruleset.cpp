@@ -112,8 +112,7 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Sear
     if (hook && (!chain.rules.empty() || chain.policy != Policy::accept))
       built.hooks_[number(*hook)] = static_cast<ChainIndex>(c);
     for (const Rule& rule : chain.rules)
-      for (const Match& one : rule.matches)
-        built.asks_for_time_ |= std::holds_alternative<TimeMatch>(one);
+      for (const Match& one : rule.matches) built.note_match(one);
   }
   built.number_counters();
   built.number_cells();
@@ -121,6 +120,24 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Sear
     built.finders_.push_back(search == Search::indexed ? RuleFinder{chain.rules} : RuleFinder{});
   built.diverts_ = !built.divert_terms().empty();
   return built;
+}
+
+void Ruleset::note_match(const Match& match) {
+  asks_for_time_ |= std::holds_alternative<TimeMatch>(match);
+  const auto note_set = [this]<typename M>(const M& one) {
+    if constexpr (std::is_base_of_v<SetReference, M>) {
+      const bool changes = one.set != nullptr && one.set->next_end(Time{}) != NamedSet::kNever;
+      if (changes && std::ranges::find(timed_sets_, one.set) == timed_sets_.end())
+        timed_sets_.push_back(one.set);
+    }
+  };
+  std::visit(note_set, match);
+}
+
+Time Ruleset::next_end(Time now) const noexcept {
+  Time next = NamedSet::kNever;
+  for (const auto& set : timed_sets_) next = std::min(next, set->next_end(now));
+  return next;
 }
 
 namespace {

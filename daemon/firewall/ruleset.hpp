@@ -113,6 +113,8 @@ class Ruleset {
   bool is_empty(Hook hook) const noexcept { return hooks_[number(hook)] == kNone; }
   // Whether the answers change with the time of day.
   bool asks_for_time() const noexcept { return asks_for_time_; }
+  // When the answers change next, because an element of a set ends; NamedSet::kNever if none does.
+  Time next_end(Time now) const noexcept;
 
   std::size_t counters() const noexcept { return names_.size(); }
   struct CounterName {
@@ -150,6 +152,7 @@ class Ruleset {
   template <typename Way>
   std::size_t first_rule(ChainIndex chain, Packet& packet, Way& way,
                          std::optional<Decision>& decided) const noexcept;
+  void note_match(const Match& match);
   void number_counters();
   void number_cells();
 
@@ -159,6 +162,7 @@ class Ruleset {
   std::vector<std::pair<ChainIndex, std::size_t>> names_;  // counter -> chain, rule or kPolicy
   std::vector<std::pair<std::uint32_t, CounterIndex>> numbers_;  // of rules, ascending
   std::vector<CellWish> cells_;
+  std::vector<std::shared_ptr<const NamedSet>> timed_sets_;  // of which rules ask, and which change
   bool asks_for_time_ = false;
   bool diverts_ = false;
 };

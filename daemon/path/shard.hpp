@@ -169,6 +169,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   std::optional<Verdict> take_shortcut(Packet& packet);
   void finish(Packet& packet, Verdict verdict);
   void resume_parked();
+  void end_set_elements();
   static net::IpAddress final_recipient(const Packet& about);
   void removed(const conntrack::Connection& connection) noexcept override;
   Answer ask(const Packet& packet) noexcept override;
@@ -198,6 +199,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
   firewall::Memory rule_memory_;
+  Time sets_change_ = firewall::NamedSet::kNever;  // an element of a set ends
   Counters counters_;
   std::array<std::array<Slot, 2>, kMostPorts> slots_{};
   Trace* trace_ = nullptr;

@@ -76,6 +76,17 @@ class Views(WithRouter):
         self.ctl("rules", "delete", "forward", code=2)
         self.assertEqual(json.loads(self.ctl("rules", "--json")), {"rules": []})
 
+    def test_sets(self):
+        self.assertEqual(self.ctl("sets").split(), ["SET", "KIND", "ELEMENT", "TIMEOUT", "EXPIRES"])
+        self.assertEqual(json.loads(self.ctl("sets", "--json")), {})
+        self.assertEqual(self.ctl("sets", "add", "a", "10.0.0.0/8"), "")
+        self.assertEqual(json.loads(self.ctl("sets", "add", "a", "::1", "--timeout", "60", "--json")),
+                         {"element": "::1", "timeout": 60})
+        self.ctl("sets", "add", "a", "::1", "--timeout", "-5", code=2)
+        self.ctl("sets", "add", "a", code=2)
+        self.assertEqual(self.ctl("sets", "delete", "a", "10.0.0.0/8"), "")
+        self.assertIn("set a: there is no missing", self.ctl("sets", "delete", "a", "missing", code=1))
+
     def test_get(self):
         self.assertEqual(self.ctl("get", "net/ip_masq/tcp"), "net/ip_masq/tcp\n")
         self.assertEqual(self.ctl("get", "/healthz"), "ok\n")

@@ -153,5 +153,48 @@ def rejudge(lab):
         check_equal(refusal.status, 400, "an unknown word")
 
 
+@story("F2: an element of a set has its time, shows what is left, goes on over a reload, and is gone", needs_masqgate=True)
+def timeouts(lab):
+    config = r.configuration()
+    config["sets"] = {"blocked": {"addresses": [l.BOB], "timeout": 0}}
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "set", "source_set": "blocked", "action": "drop"})
+    lab.masqgate.start(config)
+    rest = lab.masqgate.rest
+
+    def passes(host):
+        return host.run("ping", "-c", "1", "-W", "1", l.INTERNET, check=False).returncode == 0
+
+    def masqctl(*words):
+        return lab.router.run(lab.masqgate.control, "--socket", rest.path, *words).stdout
+    l.wait_until(lambda: passes(lab.alice), "alice to come through")
+    begin = time.monotonic()
+    masqctl("sets", "add", "blocked", l.ALICE, "--timeout", "6")
+    check(not passes(lab.alice), "alice came through although she was put in")
+    version = rest.request("GET", "/v1/sets")[0]["ETag"]
+    rest.put("/v1/config", rest.get("/v1/config"))
+    _, shown = rest.get("/v1/sets/blocked")["addresses"]
+    left, passed = shown.pop("expires"), time.monotonic() - begin
+    check_equal(shown, {"element": l.ALICE, "timeout": 6}, "the element")
+    check(6 - passed <= left < 6, f"{left} s are left when {passed} s have passed: the reload began anew")
+    check(l.ALICE in masqctl("sets"), "masqctl does not show it")
+    check_equal(rest.request("GET", "/v1/sets")[0]["ETag"], version, "time that passes is no new version")
+    l.wait_until(lambda: passes(lab.alice), "alice's time to be over")
+    check(time.monotonic() - begin > 6, "it was over too soon")
+    check_equal(rest.get("/v1/sets"), {"blocked": {"addresses": [l.BOB]}}, "what is left")
+    check(not passes(lab.bob), "bob has no time-out")
+    masqctl("sets", "delete", "blocked", l.BOB)
+    l.wait_until(lambda: passes(lab.bob), "bob to come through")
+    masqctl("sets", "add", "blocked", "10.0.0.0/8")
+    check_equal(rest.get("/v1/sets/blocked/elements"), ["10.0.0.0/8"], "elements")
+    for method, path, document, status in (("POST", "blocked", {"element": "x"}, 422), ("POST", "none", "10.0.0.1", 404),
+                                           ("DELETE", "blocked", None, 400)):
+        try:
+            rest.request(method, f"/v1/sets/{path}/elements", document)
+            raise l.Failed("was taken")
+        except r.Refused as refusal:
+            check_equal(refusal.status, status, f"{method} {path}")
+            check_equal(refusal.problem.get("pointer", ""), "/element" if status == 422 else "", "place")
+
+
 if __name__ == "__main__":
     main()

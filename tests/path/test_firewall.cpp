@@ -303,3 +303,33 @@ TEST_CASE("F2 demasqueraded: answers and their errors, not what begins") {
   CHECK(router.left(kWan).empty());
   CHECK(router.drops(DropReason::rule) == 1);
 }
+
+TEST_CASE("F2 sets: what an element let through ends with it, short cut or not") {
+  for (const bool shortcuts : {false, true}) {
+    CAPTURE(shortcuts);
+    TestRouter router{{.region = {}, .max_connections = 256, .take_shortcuts = shortcuts}};
+    static const std::vector<std::string> kPorts{"lan", "wan"};
+    const auto sets = json::Json::parse(
+        R"({"guests": {"addresses": [{"element": "192.168.1.10", "timeout": 10}]}})");
+    const auto chains = json::Json::parse(R"({"forward": {"policy": "drop", "rules": [
+        {"id": "guests", "source_set": "guests", "action": "accept"},
+        {"id": "answers", "in": "wan", "action": "accept"}]}})");
+    router.policy.ruleset = std::make_shared<const firewall::Ruleset>(
+        firewall::from_json(json::Value{chains, "/firewall"}, kPorts,
+                            firewall::read_sets(json::Value{sets, "/sets"}, router.now())));
+    router.apply();
+    converse(router);
+    const auto speak = [&] {
+      router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53).payload("question"));
+      return router.left(kWan).size();
+    };
+    const auto before = router.shard.counters().shortcuts;
+    router.pass(std::chrono::seconds{10} - Duration{1});
+    CHECK(speak() == 1);
+    CHECK((router.shard.counters().shortcuts > before) == shortcuts);
+    router.pass(Duration{1});
+    CHECK(speak() == 0);
+    CHECK(router.drops(DropReason::rule) == 1);
+    CHECK(router.imbalance() == "");
+  }
+}

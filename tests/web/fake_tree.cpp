@@ -156,6 +156,20 @@ Node children_node(const std::vector<std::string>&) {
   return node;
 }
 
+// Elements of a set: any can be added, and all but "missing" taken away.
+Node elements_node(const std::vector<std::string>&) {
+  Node node{
+      .summary = "elements", .parameters = {{"element", ""}}, .read = constant(Json::array())};
+  node.create = [](Json document, Query) -> awaitable<state::Created> {
+    co_return state::Created{"", document};
+  };
+  node.erase = [](Query query) -> awaitable<Json> {
+    if (query["element"] == "missing") throw Error{Problem::not_found, "there is no missing"};
+    co_return Json{};
+  };
+  return node;
+}
+
 Json mapping(int id) {
   return Json{{"id", std::to_string(id)},
               {"protocol", "udp"},
@@ -273,7 +287,7 @@ state::Tree fake_tree(FakeRouter& router) {
   firewall.branches = {{"{chain}", child_node},
                        {"{chain}/rules", children_node},
                        {"{chain}/rules/{rule}", child_node}};
-  sets.branches = {{"{set}", child_node}};
+  sets.branches = {{"{set}", child_node}, {"{set}/elements", elements_node}};
   tree.add("firewall", std::move(firewall));
   tree.add("sets", std::move(sets));
   tree.add("helpers",
