@@ -71,6 +71,12 @@ struct RouteConfig {
 // Seconds by their names in the document, where they differ from the profile's.
 using TimeoutWords = std::map<std::string, std::chrono::seconds, std::less<>>;
 
+// The rule of table nat that a rule of translation comes from: "POSTROUTING", 1.
+struct NatOrigin {
+  std::string chain;
+  std::size_t rule = 0;
+};
+
 // A rule of "nat"; nat/rules.hpp says what the parts mean.
 struct NatConfig {
   enum class Kind : std::uint8_t { masquerade, snat, netmap, exclude, dnat, redirect };
@@ -83,6 +89,7 @@ struct NatConfig {
   net::PortRange ports{0, 0};         // 0 to 0: not given
   nat::Behaviour behaviour;           // of masquerade, snat, netmap
   TimeoutWords timeouts;              // the same
+  std::optional<NatOrigin> origin{};  // of an old rule set
 };
 
 struct ConntrackConfig {

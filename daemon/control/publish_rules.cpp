@@ -2,6 +2,7 @@
 
 #include "daemon/control/documents.hpp"
 #include "daemon/control/rule_files.hpp"
+#include "daemon/json/reader.hpp"
 
 namespace masqgate::control {
 namespace {
@@ -29,6 +30,68 @@ asio::awaitable<Json> rules(Router& router, Query query) {
   co_return rules_document(*copy.ruleset, copy.counters, BootClock::now(), only_unused);
 }
 
+// A chain, or one of its rules.
+struct Named {
+  std::string chain;
+  std::optional<std::string> rule;
+  bool is(const firewall::Ruleset::CounterName& name) const {
+    return name.chain == chain && (!rule || name.rule == *rule);
+  }
+};
+
+// {"zero": "all"} (nothing then), or {"zero": ["forward", {"chain": "input", "rule": "ssh"}]}.
+std::optional<std::vector<Named>> rules_to_zero(const Json& sent) {
+  try {
+    const json::Value value{sent};
+    value.allow({"zero"});
+    const json::Value what = value.at("zero");
+    if (what.json() == "all") return std::nullopt;
+    std::vector<Named> all;
+    for (const json::Value& one : what.elements()) {
+      if (!one.json().is_object()) {
+        all.push_back({one.text(), std::nullopt});
+        continue;
+      }
+      one.allow({"chain", "rule"});
+      all.push_back({one.at("chain").text(), one.at("rule").text()});
+    }
+    return all;
+  } catch (const json::Error& error) {
+    throw state::Error(state::Problem::invalid, error.what(), error.pointer());
+  }
+}
+
+std::vector<bool> counters_of(const firewall::Ruleset& ruleset,
+                              const std::optional<std::vector<Named>>& named) {
+  std::vector<bool> which(ruleset.counters(), !named);
+  if (!named) return which;
+  for (const Named& one : *named) {
+    bool found = false;
+    for (std::size_t i = 0; i < which.size(); ++i)
+      if (one.is(ruleset.counter(static_cast<firewall::CounterIndex>(i)))) which[i] = found = true;
+    if (!found)
+      throw state::Error(state::Problem::not_found,
+                         "nothing is counted for chain " + one.chain +
+                             (one.rule ? ", rule " + *one.rule : std::string{}));
+  }
+  return which;
+}
+
+// Shows what was counted up to that moment, so that whoever lists and zeroes misses nothing.
+asio::awaitable<state::Created> zero(Router& router, Json sent) {
+  const auto ruleset = router.config().firewall;
+  const std::vector<bool> which = counters_of(*ruleset, rules_to_zero(sent));
+  const auto question = [which](path::Shard& s) {
+    RulesCopy before{s.policy().ruleset, s.rule_counters()};
+    s.zero_rule_counters(which);
+    return before;
+  };
+  const RulesCopy copy = co_await router.shard().ask(question);
+  state::Created created;
+  created.shown = rules_document(*copy.ruleset, copy.counters, BootClock::now(), which);
+  co_return created;
+}
+
 asio::awaitable<language::RuleCounts> count(Router& router) {
   const RulesCopy copy = co_await copy_rules(router.shard());
   language::RuleCounts counts;
@@ -50,9 +113,11 @@ asio::awaitable<std::string> counted_file(Router& router, CountedFile file) {
 }  // namespace
 
 void publish_rules(state::Tree& tree, Router& router) {
-  tree.add("rules", {.summary = "Firewall rules and policies with their counters.",
-                     .parameters = {{"unused", "1: only those that no packet has matched"}},
-                     .read = [&router](Query query) { return rules(router, std::move(query)); }});
+  tree.add("rules",
+           {.summary = "Firewall rules and policies with their counters; POST zeroes.",
+            .parameters = {{"unused", "1: only those that no packet has matched"}},
+            .read = [&router](Query query) { return rules(router, std::move(query)); },
+            .create = [&router](Json sent, Query) { return zero(router, std::move(sent)); }});
   tree.add("net/ip_fwchains",
            {.summary = "Rules of ipchains as Linux 2.2 listed them.",
             .read_text = [&router] { return counted_file(router, ip_fwchains); }});

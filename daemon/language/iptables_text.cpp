@@ -1,26 +1,12 @@
 // What iptables printed: listings, and the lines of iptables-save (history 3.8).
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
-
 #include "daemon/language/iptables_words.hpp"
+#include "daemon/language/text.hpp"
 
 namespace masqgate::language {
 namespace {
 
 using Rule = IptablesRule;
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 512> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), std::min(static_cast<std::size_t>(size), line.size() - 1)};
-}
-
-std::string bang(bool negated) {
-  return negated ? "! " : "";
-}
 
 std::string prefix_words(const char* option, const Rule::Part<net::Prefix>& side) {
   if (side.value.length() == 0 && !side.negated) return "";
@@ -145,7 +131,8 @@ void Loader::take(std::string_view line) {
   std::vector<std::string> command;
   if (!is_script) command = {"-t", open_};
   command.insert(command.end(), words.begin() + (is_script ? 1 : 0), words.end());
-  if (!run_iptables(rules_, command, names_).changed) throw Mistake{2, "it changes no rule"};
+  const IptablesOutcome outcome = run_iptables(rules_, command, names_);
+  if (!outcome.changed && !outcome.zeroes) throw Mistake{2, "it changes no rule"};
 }
 
 Iptables Loader::result(std::size_t lines) {

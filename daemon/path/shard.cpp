@@ -50,6 +50,7 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   }
   for (std::size_t i = 0; i < policy_->ports.size(); ++i)
     rule_memory_.mtus[i] = static_cast<std::uint16_t>(std::min(policy_->ports[i].mtu, 65535u));
+  nat_counters_.adopt(policy_->nat.fingerprints);
   helpers_.configure(policy_->helpers, policy_->nat, now_);
   connections_.set_reserve(policy_->limits.reserve);
   if (policy_->limits.hosts.prefix_v6 != before->limits.hosts.prefix_v6) count_hosts();

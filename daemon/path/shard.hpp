@@ -114,6 +114,13 @@ class Shard final : conntrack::Observer, conntrack::Gate {
     return slot(port, side).counters;
   }
   std::vector<RuleCounter> rule_counters() const { return trails_.totals(); }
+  void zero_rule_counters(const std::vector<bool>& which) { trails_.zero(which); }
+  // Of rules of translation, by their number: of first packets, which alone come to them.
+  const std::vector<RuleCounter>& nat_counters() const { return nat_counters_.all(); }
+  void zero_nat_counters(const std::vector<bool>& which) { nat_counters_.zero(which); }
+  void count_translation(std::uint16_t rule, const Packet& packet) {
+    nat_counters_.add(rule, {1, packet.frame.ip().size(), now_});
+  }
   // What rules remember between packets.
   firewall::Memory& rule_memory() {
     rule_memory_.now = now_;
@@ -198,6 +205,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   SynProxy syn_proxy_;
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
+  RuleCounters nat_counters_;
   firewall::Memory rule_memory_;
   Time sets_change_ = firewall::NamedSet::kNever;  // an element of a set ends
   Counters counters_;

@@ -170,6 +170,15 @@ Node elements_node(const std::vector<std::string>&) {
   return node;
 }
 
+// Rules with counters, of which there are none.
+Node counted_node() {
+  Node node{.summary = "rules", .read = constant(Json{{"rules", Json::array()}})};
+  node.create = [](Json, Query) -> awaitable<state::Created> {
+    co_return state::Created{"", Json{{"rules", Json::array()}}};
+  };
+  return node;
+}
+
 Json mapping(int id) {
   return Json{{"id", std::to_string(id)},
               {"protocol", "udp"},
@@ -196,9 +205,9 @@ void add_nat(state::Tree& tree) {
     co_return;
   };
   tree.add("nat/mappings", std::move(mappings));
-  for (const char* name : {"rules", "profiles"})
-    tree.add(std::string{"nat/"} + name,
-             Node{.summary = name, .read = constant(Json{{name, Json::array()}})});
+  tree.add("nat/rules", counted_node());
+  tree.add("nat/profiles",
+           Node{.summary = "profiles", .read = constant(Json{{"profiles", Json::array()}})});
   const Json none = Json::array();
   tree.add("nat/forwards",
            Node{.summary = "forwards",
@@ -280,9 +289,9 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("divert", std::move(divert));
   for (const char* path : {"net/divert", "net/netfilter/nfnetlink_queue"})
     tree.add(path, Node{.summary = path, .read_text = constant_text("")});
-  tree.add("rules", Node{.summary = "rules",
-                         .parameters = {{"unused", "only those without hits"}},
-                         .read = constant(Json{{"rules", Json::array()}})});
+  Node rules = counted_node();
+  rules.parameters = {{"unused", "only those without hits"}};
+  tree.add("rules", std::move(rules));
   Node firewall = part_node(), sets = part_node();
   firewall.branches = {{"{chain}", child_node},
                        {"{chain}/rules", children_node},
