@@ -205,10 +205,10 @@ std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
   if (rule != nullptr && rule->kind != nat::SourceRule::Kind::none)
     return take_source(shard, packet, *rule,
                        shard.port(packet.egress).source_towards(visible_from(packet)));
-  const auto* own = hairpin_rule(policy, packet);
-  if (own != nullptr) shard.count_translation(own->number, packet);
-  if (own != nullptr)
-    return take_source(shard, packet, *own, connection.original.destination_address);
+  if (const auto* seen_outside = hairpin_rule(policy, packet)) {
+    shard.count_translation(seen_outside->number, packet);
+    return take_source(shard, packet, *seen_outside, connection.original.destination_address);
+  }
   // The router's own connections hold their ports against masqueraded ones (M9).
   if (connection.has(Connection::kLocal)) {
     const nat::AddressRange own{packet.tuple.source_address, packet.tuple.source_address};

@@ -66,7 +66,7 @@ class Views(WithRouter):
                       self.ctl("rules", "show", "forward", "missing", code=1))
         self.assertEqual(self.ctl("rules", "add", "forward", '{"id": "ssh"}', "--before", "x"), "added ssh\n")
         self.assertEqual(self.ctl("rules", "add", "forward", "-", given='{"id": "other"}'), "added other\n")
-        self.assertEqual(self.ctl("rules", "add", "forward", self.file("{}")), "added -\n")
+        self.assertEqual(self.ctl("rules", "add", "forward", self.file("{}")), "added\n")
         self.assertIn("one already", self.ctl("rules", "add", "forward", '{"id": "taken"}', code=1))
         self.assertIn("No such file", self.ctl("rules", "add", "forward", "nowhere.json", code=2))
         self.ctl("rules", "add", "forward", "{}", "--before", "x", "--after", "y", code=2)

@@ -261,7 +261,7 @@ def zeroing(lab):
     check_equal(counts(tools.run("iptables", "-t", "nat", "-L", "POSTROUTING", "-v")), {"MASQUERADE": 0}, "nat after -Z")
     tools.script("iptables -F; iptables -t nat -F")
 
-    tools.script("ipchains -A forward -j MASQ; ipchains -A input -p icmp -j ACCEPT")
+    tools.script("ipchains -A forward -i wan0 -s 192.168.0.0/24 -j MASQ; ipchains -A input -p icmp -j ACCEPT")
     ping(3)
     listed = tools.run("ipchains", "-L", "input", "-v", "-Z")
     check_equal(counts(listed)["ACCEPT"], 6, f"packets in {listed}")

@@ -111,8 +111,8 @@ TEST_CASE("F7 rejudge: each chain sees the connection as it saw its first packet
 
 TEST_CASE("F7 rejudge: ended connections are gone and counted, and their packets are judged anew") {
   TestRouter router;
-  for (const net::Port port : {4000, 4001, 4002})
-    router.arrive(kLan, udp().from(kClient, port).to(kServer, 53));
+  for (const int port : {4000, 4001, 4002})
+    router.arrive(kLan, udp().from(kClient, static_cast<net::Port>(port)).to(kServer, 53));
   router.arrive(kLan, udp().from(kClient, 5000).to(kServer, 80));
   router.left(kWan);
   rules(router,

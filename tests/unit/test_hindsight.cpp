@@ -89,13 +89,13 @@ TEST_CASE("F7 rejudge: in doubt rules count where they accept, and not where the
                                  R"("unclean": true)",
                                  R"("limit": "1/hour")",
                                  R"("limit": "!1/hour")",
-                                 R"("source_limit": "1/hour")",
+                                 R"("source_limit": {"rate": "1/hour"})",
                                  R"("quota": 10)",
                                  R"("connections": {"above": 5})",
                                  R"("port_scan": true)",
                                  R"("source_mac": "02:00:00:00:00:05")",
                                  R"("protocol": "tcp", "tcp_mss": "0-5")",
-                                 R"("protocol": "tcp", "tcp_flags": "push/push")"};
+                                 R"("protocol": "tcp", "tcp_flags": "psh/psh")"};
   for (const std::string& doubt : kDoubts) {
     CAPTURE(doubt);
     const auto rule = [&](const char* action) {
@@ -123,11 +123,11 @@ TEST_CASE("F7 rejudge: in doubt rules count where they accept, and not where the
   picked_up.tcp_flags.bits = 0;
   RuleLab syn{
       forward(R"({"protocol": "tcp", "tcp_flags": "syn/syn,ack,rst,fin", "action": "drop"})")};
-  CHECK_FALSE(reconsider(syn, picked_up).refused);
+  CHECK_FALSE(reconsider(syn, std::move(picked_up)).refused);
   Packet ping = first_packet();
   ping.tuple.protocol = net::Protocol::icmp;
   RuleLab echo{forward(R"({"protocol": "icmp", "icmp_type": 8, "action": "drop"})")};
-  CHECK_FALSE(reconsider(echo, ping).refused);
+  CHECK_FALSE(reconsider(echo, std::move(ping)).refused);
 }
 
 TEST_CASE("F7 rejudge: nothing is counted, logged or used up") {

@@ -256,7 +256,7 @@ class Changing(WithDoor):
         self.check_problem(self.put(rule, "{}", 'If-Match: "0"'), 412)
         self.assertEqual(self.put(rule, "{}", 'If-Match: "1"').status, 200)
         for method, body in (("GET", None), ("PUT", "{}"), ("DELETE", None)):
-            answer = self.curl(rules + "/missing", "-X", method, "-H", "Content-Type: application/json", body=body)
+            answer = self.curl(rules + "/missing", "-X", method, "-H", "Content-Type: application/json", *(["-d", body] if body else []))
             self.check_problem(answer, 404)
         delete = ["-X", "DELETE", "-H", 'If-Match: "1"']
         self.check_problem(self.curl(rule, "-X", "DELETE"), 428)
@@ -264,7 +264,7 @@ class Changing(WithDoor):
         self.check_problem(self.curl(rule + "?force=1", *delete), 400)
         self.assertEqual(self.curl(rule, *delete).status, 204)
         self.assertEqual(self.curl(rule + "/deeper").status, 404)
-        answer = self.curl(rule, "-X", "POST", "-H", "Content-Type: application/json", body="{}")
+        answer = self.curl(rule, "-X", "POST", "-H", "Content-Type: application/json", "-d", "{}")
         self.assertEqual((answer.status, answer.fields["allow"]), (405, "GET, HEAD, PUT, DELETE"))
 
     def test_what_is_not_there_yet_is_made(self):
@@ -277,14 +277,14 @@ class Changing(WithDoor):
     def test_a_child_is_added(self):
         rules, post = "/v1/firewall/forward/rules", ["-X", "POST", "-H", "Content-Type: application/json"]
         match = ["-H", 'If-Match: "1"']
-        added = self.curl(rules + "?before=x", *post, *match, body='{"id": "ssh"}')
+        added = self.curl(rules + "?before=x", *post, *match, "-d", '{"id": "ssh"}')
         self.assertEqual((added.status, added.json(), added.fields["location"]), (201, {"id": "ssh"}, rules + "/ssh"))
-        self.check_problem(self.curl(rules, *post, body="{}"), 428)
-        self.check_problem(self.curl(rules, *post, "-H", 'If-Match: "0"', body="{}"), 412)
-        self.check_problem(self.curl(rules, *post, *match, body='{"id": "taken"}'), 409)
-        self.check_problem(self.curl(rules, *post, *match, body="{"), 400)
-        self.check_problem(self.curl(rules + "?under=x", *post, *match, body="{}"), 400)
-        tried = self.curl(rules + "?dry_run=1", *post, *match, body="{}")
+        self.check_problem(self.curl(rules, *post, "-d", "{}"), 428)
+        self.check_problem(self.curl(rules, *post, "-H", 'If-Match: "0"', "-d", "{}"), 412)
+        self.check_problem(self.curl(rules, *post, *match, "-d", '{"id": "taken"}'), 409)
+        self.check_problem(self.curl(rules, *post, *match, "-d", "{"), 400)
+        self.check_problem(self.curl(rules + "?under=x", *post, *match, "-d", "{}"), 400)
+        tried = self.curl(rules + "?dry_run=1", *post, *match, "-d", "{}")
         self.assertEqual((tried.status, "location" in tried.fields), (200, False))
 
     def test_bad_documents_say_where(self):
