@@ -109,7 +109,8 @@ class Daemon {
   void reload() {
     notify_.reloading();
     try {
-      router_.apply(control::load(config_path_).config);
+      const firewall::Sets& sets = router_.config().sets;
+      router_.apply(control::load(config_path_, control::default_runtime(), sets).config);
       log::notice("configuration reloaded", {{"FILE", config_path_}});
     } catch (const state::Error& error) {
       log::error("configuration refused, the old one stays: " + std::string{error.what()} +

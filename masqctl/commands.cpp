@@ -1,57 +1,15 @@
 #include "masqctl/commands.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <array>
 #include <utility>
 
-#include "masqctl/tables.hpp"
+#include "masqctl/asking.hpp"
 
 namespace masqgate::ctl {
 namespace {
 
 constexpr std::size_t kPage = 500;  // entries per request
-
-// "the ports are missing (/ports)" out of a problem document, or the bare status.
-std::string problem_text(const Reply& reply) {
-  const Json document = Json::parse(reply.body, nullptr, false);
-  const std::string detail = document.is_object() ? member(document, {"detail"}) : "-";
-  if (detail == "-") return "the router answered with status " + std::to_string(reply.status);
-  const std::string pointer = member(document, {"pointer"});
-  return detail + (pointer == "-" ? "" : " (" + pointer + ")");
-}
-
-// The answer to a call that succeeds; about names what it was about in the message if not.
-Reply ask(const Context& context, const Call& call, const std::string& about) {
-  Reply reply = send(context.socket, call);
-  if (reply.status < 200 || reply.status > 299)
-    throw Failure{Exit::refused, about + ": " + problem_text(reply)};
-  return reply;
-}
-
-Json parse(const Reply& reply, const std::string& about) {
-  Json document = Json::parse(reply.body, nullptr, false);
-  if (document.is_discarded()) throw Failure{Exit::refused, about + ": the answer is no JSON"};
-  return document;
-}
-
-std::string read_all(std::istream& in) {
-  return {std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}};
-}
-
-std::string read_file(const std::string& name) {
-  if (name == "-") return read_all(std::cin);
-  try {
-    std::ifstream file{name, std::ios::binary};
-    if (!file) throw Failure{Exit::usage, name + ": " + std::strerror(errno)};
-    return read_all(file);
-  } catch (const std::ios_base::failure& error) {  // a directory can be opened, but not read
-    throw Failure{Exit::usage, name + ": " + error.code().message()};
-  }
-}
 
 // Fetches the current version and puts the file in its place, so that a change by somebody else in
 // between is noticed and not overwritten.
@@ -66,7 +24,13 @@ void put_config(const Context& context, const std::string& file, const std::stri
     return;
   }
   context.out << done << '\n';
-  if (!reply.body.empty()) print_document(context.out, parse(reply, file));
+  if (reply.body.empty()) return;
+  Json shown = parse(reply, file);
+  if (shown.is_object() && shown.contains("rejudge")) {
+    print_report(context, shown);
+    shown.erase("rejudge");
+  }
+  print_document(context.out, shown);
 }
 
 // path: "connections" or "nat/mappings"; its last part is also the name of the list.
@@ -90,6 +54,10 @@ std::string flags_of(const Json& connection) {
       flags += (flags.empty() ? "" : ",") + std::string{name};
   return flags;
 }
+
+constexpr std::array<const char*, 10> kConnectionHeads{
+    "ID",          "PROTOCOL", "STATE",   "TIMEOUT", "SOURCE",
+    "DESTINATION", "REPLY-TO", "PACKETS", "BYTES",   "FLAGS"};
 
 std::vector<std::string> connection_row(const Json& connection) {
   const Json nothing = Json::object();
@@ -215,9 +183,7 @@ void show_drops(const Context& context) {
 }
 
 void list_connections(const Context& context, const ConnectionFilter& filter) {
-  list_pages(context, "connections", filter,
-             {"ID", "PROTOCOL", "STATE", "TIMEOUT", "SOURCE", "DESTINATION", "REPLY-TO", "PACKETS",
-              "BYTES", "FLAGS"},
+  list_pages(context, "connections", filter, {kConnectionHeads.begin(), kConnectionHeads.end()},
              connection_row);
 }
 
@@ -247,12 +213,31 @@ void show_config(const Context& context) {
                 << '\n';
 }
 
-void check_config(const Context& context, const std::string& file) {
-  put_config(context, file, "/v1/config?dry_run=1", "acceptable");
+void check_config(const Context& context, const std::string& file, bool rejudges) {
+  put_config(context, file, rejudges ? "/v1/config?rejudge=1" : "/v1/config?dry_run=1",
+             "acceptable");
 }
 
-void apply_config(const Context& context, const std::string& file) {
-  put_config(context, file, "/v1/config", "applied");
+void apply_config(const Context& context, const std::string& file, bool rejudges) {
+  put_config(context, file, rejudges ? "/v1/config?rejudge=confirm" : "/v1/config", "applied");
+}
+
+void print_report(const Context& context, const Json& report) {
+  const Json& rejudge = report["rejudge"];
+  Table table{kConnectionHeads.size() + 1};
+  std::vector<std::string> heads{kConnectionHeads.begin(), kConnectionHeads.end()};
+  heads.emplace_back("REFUSED-BY");
+  table.add(std::move(heads));
+  if (rejudge.is_object() && rejudge.contains("connections"))
+    for (const Json& one : rejudge["connections"]) {
+      std::vector<std::string> row = connection_row(one);
+      row.push_back(member(one, {"refused_by", "chain"}) + "/" +
+                    member(one, {"refused_by", "rule"}));
+      table.add(std::move(row));
+    }
+  table.print(context.out);
+  context.out << "judged " << member(rejudge, {"judged"}) << ", refused "
+              << member(rejudge, {"refused"}) << ", ended " << member(rejudge, {"ended"}) << '\n';
 }
 
 }  // namespace masqgate::ctl

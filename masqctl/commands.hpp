@@ -7,6 +7,7 @@
 #include <string>
 
 #include "masqctl/http_client.hpp"
+#include "masqctl/tables.hpp"
 
 namespace masqgate::ctl {
 
@@ -41,7 +42,11 @@ void delete_mapping(const Context& context, const std::string& id);
 
 void show_config(const Context& context);
 // Hands the file ("-" is the standard input) to the router: to be checked, or to be applied.
-void check_config(const Context& context, const std::string& file);
-void apply_config(const Context& context, const std::string& file);
+// rejudges: connections that the rules would not admit any more are listed, or end.
+void check_config(const Context& context, const std::string& file, bool rejudges);
+void apply_config(const Context& context, const std::string& file, bool rejudges);
+
+// What a change would do, or has done, to connections.
+void print_report(const Context& context, const Json& report);
 
 }  // namespace masqgate::ctl

@@ -12,6 +12,8 @@
 #include "masqctl/commands.hpp"
 #include "masqctl/ipmasqadm.hpp"
 #include "masqctl/old_tools.hpp"
+#include "masqctl/rule_commands.hpp"
+#include "masqctl/set_commands.hpp"
 
 namespace {
 
@@ -26,7 +28,9 @@ struct Arguments {
   ConnectionFilter filter{};
   std::string id{}, path{}, file{};
   std::string reload_file = kConfiguration;
-  bool unused = false;
+  bool unused = false, rejudges = false;
+  RuleArguments rule{};
+  SetArguments set{};
   std::vector<std::string> historic{};  // words of an old tool
 };
 
@@ -95,16 +99,26 @@ void add_config(CLI::App& app, Arguments& given, Action& action) {
   });
   CLI::App* check = config->add_subcommand("check", "ask whether a file would be accepted");
   check->add_option("FILE", given.file, "\"-\" is the standard input")->required();
-  check->parse_complete_callback(
-      [&] { action = [&](const Context& context) { check_config(context, given.file); }; });
+  check->add_flag("--rejudge", given.rejudges,
+                  "list the connections that its rules would not admit any more");
+  check->parse_complete_callback([&] {
+    action = [&](const Context& context) { check_config(context, given.file, given.rejudges); };
+  });
   CLI::App* apply = config->add_subcommand("apply", "replace the configuration by a file");
   apply->add_option("FILE", given.file, "\"-\" is the standard input")->required();
-  apply->parse_complete_callback(
-      [&] { action = [&](const Context& context) { apply_config(context, given.file); }; });
+  const char* const ends = "end the connections that its rules do not admit any more";
+  apply->add_flag("--rejudge", given.rejudges, ends);
+  apply->parse_complete_callback([&] {
+    action = [&](const Context& context) { apply_config(context, given.file, given.rejudges); };
+  });
   CLI::App* reload = app.add_subcommand("reload", "apply the configuration file again");
   reload->add_option("FILE", given.reload_file, "the file")->capture_default_str();
-  reload->parse_complete_callback(
-      [&] { action = [&](const Context& context) { apply_config(context, given.reload_file); }; });
+  reload->add_flag("--rejudge", given.rejudges, ends);
+  reload->parse_complete_callback([&] {
+    action = [&](const Context& context) {
+      apply_config(context, given.reload_file, given.rejudges);
+    };
+  });
 }
 
 void add_views(CLI::App& app, Arguments& given, Action& action) {
@@ -124,16 +138,6 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
     app.add_subcommand(view.name, view.summary)->parse_complete_callback([&action, view] {
       action = [view](const Context& context) { view.show(context, view.name); };
     });
-  app.add_subcommand("sets", "the named sets of which rules ask")->parse_complete_callback([&] {
-    action = [](const Context& context) { show_document(context, "sets"); };
-  });
-  CLI::App* rules = app.add_subcommand("rules", "firewall rules with their counters and last hits");
-  rules->add_flag("--unused", given.unused, "only those that no packet has matched");
-  rules->parse_complete_callback([&] {
-    action = [&](const Context& context) {
-      show_document(context, given.unused ? "rules?unused=1" : "rules");
-    };
-  });
   app.add_subcommand("drops", "dropped packets by reason")->parse_complete_callback([&] {
     action = show_drops;
   });
@@ -141,6 +145,71 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
   raw->add_option("PATH", given.path, "such as net/ip_masquerade, or /healthz")->required();
   raw->parse_complete_callback(
       [&] { action = [&](const Context& context) { get(context, given.path); }; });
+}
+
+void add_rules(CLI::App& app, Arguments& given, Action& action) {
+  CLI::App* rules = app.add_subcommand("rules", "firewall rules with their counters and last hits");
+  rules->require_subcommand(0, 1);
+  rules->add_flag("--unused", given.unused, "only those that no packet has matched");
+  rules->parse_complete_callback([rules, &given, &action] {
+    if (!rules->get_subcommands().empty()) return;
+    action = [&given](const Context& context) {
+      show_document(context, given.unused ? "rules?unused=1" : "rules");
+    };
+  });
+  RuleArguments& rule = given.rule;
+  const auto command = [&rule, rules, &action](const char* name, const char* summary,
+                                               void (*run)(const Context&, const RuleArguments&)) {
+    CLI::App* one = rules->add_subcommand(name, summary);
+    one->add_option("CHAIN", rule.chain, "of the firewall")->required();
+    one->parse_complete_callback([&rule, &action, run] {
+      action = [&rule, run](const Context& context) { run(context, rule); };
+    });
+    return one;
+  };
+  const auto rejudges = [&rule](CLI::App* one) {
+    one->add_option("--rejudge", rule.rejudge,
+                    "list (and change nothing) or end the connections that would not be admitted")
+        ->check(CLI::IsMember({"list", "end"}));
+    return one;
+  };
+  const char* const what = "the rule as JSON, or a file that has it; \"-\" is the standard input";
+  command("show", "a chain's rules, or one of them, as they are written", show_rules)
+      ->add_option("ID", rule.id, "of the rule");
+  CLI::App* addition =
+      rejudges(command("add", "a rule at the end of a chain, or elsewhere", add_rule));
+  addition->add_option("RULE", rule.rule, what)->required();
+  CLI::Option* before = addition->add_option("--before", rule.before, "in front of this rule");
+  addition->add_option("--after", rule.after, "behind this rule")->excludes(before);
+  CLI::App* change =
+      rejudges(command("replace", "a rule by another one in its place", replace_rule));
+  change->add_option("ID", rule.id, "of the rule")->required();
+  change->add_option("RULE", rule.rule, what)->required();
+  rejudges(command("delete", "take a rule away", delete_rule))
+      ->add_option("ID", rule.id, "of the rule")
+      ->required();
+}
+
+void add_sets(CLI::App& app, Arguments& given, Action& action) {
+  CLI::App* sets = app.add_subcommand("sets", "the named sets of which rules ask");
+  sets->require_subcommand(0, 1);
+  sets->parse_complete_callback([sets, &action] {
+    if (sets->get_subcommands().empty()) action = list_sets;
+  });
+  SetArguments& set = given.set;
+  const auto command = [&set, sets, &action](const char* name, const char* summary,
+                                             void (*run)(const Context&, const SetArguments&)) {
+    CLI::App* one = sets->add_subcommand(name, summary);
+    one->add_option("SET", set.set, "name of the set")->required();
+    one->add_option("ELEMENT", set.element, "an address, network, range, port or MAC")->required();
+    one->parse_complete_callback([&set, &action, run] {
+      action = [&set, run](const Context& context) { run(context, set); };
+    });
+    return one;
+  };
+  command("add", "an element, or its time anew", add_element)
+      ->add_option("--timeout", set.timeout, "seconds that it stays; 0: for ever");
+  command("delete", "take an element away", delete_element);
 }
 
 // The tools of the kernels' times, which read their words by their own rules.
@@ -209,6 +278,8 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--json", given.json, "print what the router says instead of tables");
   add_views(app, given, action);
+  add_rules(app, given, action);
+  add_sets(app, given, action);
   add_connections(app, given, action);
   add_nat(app, given, action);
   add_config(app, given, action);

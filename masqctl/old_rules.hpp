@@ -29,7 +29,9 @@ language::Iptables iptables_of(const Json& document);
 void put(Json& document, const language::Ipchains& rules);
 void put(Json& document, const language::Iptables& rules);
 
-// What the router has counted, for those who list.
+// What the router has counted, for those who list: of rules, and of translation.
 language::RuleCounts rule_counts(const std::string& socket);
+// The same up to the moment in which these chains begin at zero. chains: as RuleCounts has them.
+language::RuleCounts zero_counts(const std::string& socket, const std::vector<std::string>& chains);
 
 }  // namespace masqgate::ctl

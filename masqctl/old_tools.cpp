@@ -27,10 +27,6 @@ struct Session {
   SystemNames names{};
 };
 
-void tell_of_zeroing(const Session& call) {
-  call.streams.err << "the counters go on: masqgate never sets them back\n";
-}
-
 // Asked for when somebody lists, and only then.
 class LateCounts {
  public:
@@ -66,9 +62,26 @@ void list_masquerading(const Session& call, const IpchainsOutcome::MasqueradeLis
   call.streams.out << masquerade_listing(reply.body, options, call.names);
 }
 
+// -Z: the chains begin at zero; what is listed is what they had until then.
+std::string zero(const Session& call, Ipchains rules, const Words& words,
+                 const IpchainsOutcome& outcome) {
+  Words chains;
+  for (const language::IpchainsChain& chain : rules.chains)
+    if (outcome.zeroes->empty() || chain.name == *outcome.zeroes)
+      for (std::string& name : language::chains_of_ipchains(chain.name))
+        chains.push_back(std::move(name));
+  const language::RuleCounts before = zero_counts(call.socket, chains);
+  if (outcome.output.empty()) return {};
+  const language::Counts counts = [&](std::string_view chain, std::size_t rule) {
+    return before.ipchains(chain, rule);
+  };
+  return run_ipchains(rules, words, call.names, counts).output;
+}
+
 // Command lines of ipchains, all of which take effect at once.
 int run_ipchains_lines(const Session& call, std::span<const Words> lines) {
   std::vector<IpchainsOutcome> outcomes;
+  Ipchains rules;
   LateCounts late{call.socket};
   const language::Counts counts = [&](std::string_view chain, std::size_t rule) {
     return late.get().ipchains(chain, rule);
@@ -76,7 +89,7 @@ int run_ipchains_lines(const Session& call, std::span<const Words> lines) {
   change_document(call.socket, [&](Json& document) {
     outcomes.clear();
     bool changed = false;
-    Ipchains rules = ipchains_of(document);
+    rules = ipchains_of(document);
     for (const Words& words : lines) {
       outcomes.push_back(run_ipchains(rules, words, call.names, counts));
       if (outcomes.back().changed) changed = true;
@@ -85,9 +98,10 @@ int run_ipchains_lines(const Session& call, std::span<const Words> lines) {
     if (changed) put(document, rules);
     return changed;
   });
-  for (const IpchainsOutcome& outcome : outcomes) {
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    IpchainsOutcome& outcome = outcomes[i];
+    if (outcome.zeroes) outcome.output = zero(call, rules, lines[i], outcome);
     call.streams.out << outcome.output;
-    if (outcome.zeroes) tell_of_zeroing(call);
     if (outcome.list_masquerading) list_masquerading(call, *outcome.list_masquerading);
   }
   return 0;
@@ -101,21 +115,38 @@ int ipfwadm(const Session& call, const Words& words) {
   return run_ipchains_lines(call, language::ipfwadm_as_ipchains(words));
 }
 
+std::string zero(const Session& call, Iptables rules, const Words& words,
+                 const language::IptablesOutcome& outcome) {
+  const auto& [table, only] = *outcome.zeroes;
+  Words chains;
+  for (const language::IptablesChain& chain : rules.find(table)->chains)
+    if (only.empty() || chain.name == only)
+      chains.push_back(language::chain_of_iptables(table, chain.name));
+  const language::RuleCounts before = zero_counts(call.socket, chains);
+  if (outcome.output.empty()) return {};
+  const language::IptablesCounts counts = [&](std::string_view of, std::string_view chain,
+                                              std::size_t rule) {
+    return before.iptables(of, chain, rule);
+  };
+  return run_iptables(rules, words, call.names, counts).output;
+}
+
 int iptables(const Session& call, const Words& words) {
   LateCounts late{call.socket};
+  Iptables rules;
   language::IptablesOutcome outcome;
   const language::IptablesCounts counts = [&](std::string_view table, std::string_view chain,
                                               std::size_t rule) {
     return late.get().iptables(table, chain, rule);
   };
   change_document(call.socket, [&](Json& document) {
-    Iptables rules = iptables_of(document);
+    rules = iptables_of(document);
     outcome = run_iptables(rules, words, call.names, counts);
     if (outcome.changed) put(document, rules);
     return outcome.changed;
   });
+  if (outcome.zeroes) outcome.output = zero(call, rules, words, outcome);
   call.streams.out << outcome.output;
-  if (outcome.zeroes) tell_of_zeroing(call);
   return 0;
 }
 

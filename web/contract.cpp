@@ -1,5 +1,6 @@
 #include "web/contract.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -19,23 +20,6 @@ using Offers = std::map<std::string, Offer>;
 
 constexpr std::string_view kPrefix = "/v1/";
 
-Offers of_tree(const state::Tree& tree) {
-  Offers offers;
-  for (const auto& [path, node] : tree.nodes()) {
-    const std::string url = std::string{kPrefix} + path;
-    Offer offer;
-    if (node.read || node.read_text) offer.methods.insert("get");
-    if (node.write || node.write_text) offer.methods.insert("put");
-    if (node.read) offer.media.insert("application/json");
-    if (node.read_text) offer.media.insert("text/plain");
-    for (const state::Parameter& parameter : node.parameters)
-      offer.parameters.insert(parameter.name);
-    if (node.remove) offers[url + "/{}"].methods.insert("delete");
-    offers[url] = std::move(offer);
-  }
-  return offers;
-}
-
 // "/v1/connections/{id}" as "/v1/connections/{}": the name of the variable is taste.
 std::string without_variables(const std::string& url) {
   std::string out;
@@ -46,6 +30,33 @@ std::string without_variables(const std::string& url) {
     if (c == '{') inside = true;
   }
   return out;
+}
+
+Offer of_node(const state::Node& node) {
+  Offer offer;
+  if (node.read || node.read_text) offer.methods.insert("get");
+  if (node.write || node.write_text) offer.methods.insert("put");
+  if (node.create) offer.methods.insert("post");
+  if (node.erase) offer.methods.insert("delete");
+  if (node.read) offer.media.insert("application/json");
+  if (node.read_text) offer.media.insert("text/plain");
+  for (const state::Parameter& parameter : node.parameters) offer.parameters.insert(parameter.name);
+  return offer;
+}
+
+Offers of_tree(const state::Tree& tree) {
+  Offers offers;
+  for (const auto& [path, node] : tree.nodes()) {
+    const std::string url = std::string{kPrefix} + path;
+    if (node.remove) offers[url + "/{}"].methods.insert("delete");
+    for (const state::Branch& branch : node.branches) {
+      const auto names = static_cast<std::size_t>(std::ranges::count(branch.pattern, '{'));
+      offers[url + "/" + without_variables(branch.pattern)] =
+          of_node(branch.node(std::vector<std::string>(names, "any")));
+    }
+    offers[url] = of_node(node);
+  }
+  return offers;
 }
 
 void add_operation(Offer& offer, const std::string& method, const Json& operation) {

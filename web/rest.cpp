@@ -60,8 +60,13 @@ Response not_offered(const std::string& allowed) {
 
 std::string methods_of(const Node& node) {
   std::string allowed;
-  if (node.read || node.read_text) allowed = "GET, HEAD";
-  if (node.write || node.write_text) allowed += allowed.empty() ? "PUT" : ", PUT";
+  const auto add = [&](bool offered, const char* methods) {
+    if (offered) allowed += (allowed.empty() ? "" : ", ") + std::string{methods};
+  };
+  add(node.read || node.read_text, "GET, HEAD");
+  add(node.write || node.write_text, "PUT");
+  add(static_cast<bool>(node.create), "POST");
+  add(static_cast<bool>(node.erase), "DELETE");
   return allowed;
 }
 
@@ -77,18 +82,28 @@ void check_no_parameters(const state::Query& query) {
 }
 
 std::string entity_tag(const Node& node) {
-  return node.version ? '"' + node.version() + '"' : "";
+  const std::string version = node.version ? node.version() : "";
+  return version.empty() ? "" : '"' + version + '"';
+}
+
+void add_entity_tag(const Node& node, Response& response) {
+  const std::string tag = entity_tag(node);
+  if (!tag.empty()) response.fields.push_back({"ETag", tag});
 }
 
 // The refusal of a write whose preconditions do not hold, or nothing.
 std::optional<Response> refuse_precondition(const Node& node, const Request& request) {
   const std::string* if_match = find_field(request.fields, "If-Match");
+  const std::string* if_none_match = find_field(request.fields, "If-None-Match");
   const std::string current = entity_tag(node);
+  if (if_none_match != nullptr && !current.empty() && names_tag(*if_none_match, current))
+    return problem(412, "what If-None-Match names is there already");
   if (if_match == nullptr) {
     if (current.empty()) return std::nullopt;
     return problem(428, "If-Match must name the version that is replaced; GET tells it as ETag");
   }
-  if (names_tag(*if_match, current)) return std::nullopt;
+  const bool is_missing = node.version && current.empty();
+  if (!is_missing && names_tag(*if_match, current)) return std::nullopt;
   return problem(412, "the document was changed since the version in If-Match");
 }
 
@@ -148,15 +163,13 @@ asio::awaitable<Response> Rest::dispatch(const Request& request, Target target) 
   target.path.erase(0, kPrefix.size());
 
   if (const Node* node = tree_.find(target.path)) {
-    if (reads(request) && (node->read || node->read_text)) {
-      auto reading = read(*node, request, std::move(target));
-      co_return co_await std::move(reading);
-    }
-    if (request.method == "PUT" && (node->write || node->write_text)) {
-      auto writing = write(*node, request, std::move(target));
-      co_return co_await std::move(writing);
-    }
-    co_return not_offered(methods_of(*node));
+    auto operating = operate(*node, request, std::move(target));
+    co_return co_await std::move(operating);
+  }
+  const std::optional<Node> grown = tree_.grow(target.path);
+  if (grown) {
+    auto operating = operate(*grown, request, std::move(target));
+    co_return co_await std::move(operating);
   }
   if (target.path.ends_with('/')) target.path.pop_back();
   if (tree_.is_folder(target.path)) {
@@ -173,6 +186,26 @@ asio::awaitable<Response> Rest::dispatch(const Request& request, Target target) 
   auto removing = parent->remove(target.path.substr(slash + 1));
   co_await std::move(removing);
   co_return Response{.status = 204};
+}
+
+asio::awaitable<Response> Rest::operate(const Node& node, const Request& request, Target target) {
+  if (reads(request) && (node.read || node.read_text)) {
+    auto reading = read(node, request, std::move(target));
+    co_return co_await std::move(reading);
+  }
+  if (request.method == "PUT" && (node.write || node.write_text)) {
+    auto writing = write(node, request, std::move(target));
+    co_return co_await std::move(writing);
+  }
+  if (request.method == "POST" && node.create) {
+    auto creating = create(node, request, std::move(target));
+    co_return co_await std::move(creating);
+  }
+  if (request.method == "DELETE" && node.erase) {
+    auto erasing = erase(node, request, std::move(target));
+    co_return co_await std::move(erasing);
+  }
+  co_return not_offered(methods_of(node));
 }
 
 asio::awaitable<Response> Rest::read(const Node& node, const Request& request, Target target) {
@@ -210,15 +243,42 @@ asio::awaitable<Response> Rest::write(const Node& node, const Request& request, 
   if (std::optional<Response> refusal = refuse_precondition(node, request)) co_return *refusal;
   Response response{.status = 204};
   if (node.write) {
+    const bool is_new = node.version && entity_tag(node).empty();
     auto writing = node.write(std::move(sent), std::move(target.query));
     const Json shown = co_await std::move(writing);
     if (!shown.is_null()) response = document(shown);
+    if (is_new && !entity_tag(node).empty()) response.status = 201;
   } else {
     auto writing = write_as_text(node, std::move(sent));
     co_await std::move(writing);
   }
-  if (node.version) response.fields.push_back({"ETag", entity_tag(node)});
+  add_entity_tag(node, response);
   co_return response;
+}
+
+asio::awaitable<Response> Rest::create(const Node& node, const Request& request, Target target) {
+  check_parameters(node, target.query);
+  Json sent = state::parse_json(request.body);
+  const WriterMark mark{being_written_, target.path};
+  if (std::optional<Response> refusal = refuse_precondition(node, request)) co_return *refusal;
+  auto creating = node.create(std::move(sent), std::move(target.query));
+  const state::Created created = co_await std::move(creating);
+  Response response = created.shown.is_null() ? Response{.status = 204} : document(created.shown);
+  if (!created.name.empty()) {
+    response.status = 201;
+    response.fields.push_back({"Location", "/v1/" + target.path + "/" + created.name});
+  }
+  add_entity_tag(node, response);
+  co_return response;
+}
+
+asio::awaitable<Response> Rest::erase(const Node& node, const Request& request, Target target) {
+  check_parameters(node, target.query);
+  const WriterMark mark{being_written_, target.path};
+  if (std::optional<Response> refusal = refuse_precondition(node, request)) co_return *refusal;
+  auto erasing = node.erase(std::move(target.query));
+  const Json shown = co_await std::move(erasing);
+  co_return shown.is_null() ? Response{.status = 204} : document(shown);
 }
 
 // A node without a document is written with the JSON string that holds its text.

@@ -2,6 +2,8 @@
 //
 //   GET, HEAD  /v1/<path>           the node's document, or its text (text-only, or by Accept)
 //   PUT        /v1/<path>           replaces the whole; If-Match where the node has a version
+//   POST       /v1/<path>           the node adds a child; If-Match as for PUT
+//   DELETE     /v1/<path>           the node removes itself; If-Match as for PUT
 //   DELETE     /v1/<path>/<child>   the node at <path> removes its child
 //   GET, HEAD  /v1/<folder>         the names in it
 //   GET, HEAD  /healthz, /openapi.json, /v1/openapi.json
@@ -32,8 +34,11 @@ class Rest {
 
  private:
   asio::awaitable<Response> dispatch(const Request& request, Target target);
+  asio::awaitable<Response> operate(const state::Node& node, const Request& request, Target target);
   asio::awaitable<Response> read(const state::Node& node, const Request& request, Target target);
   asio::awaitable<Response> write(const state::Node& node, const Request& request, Target target);
+  asio::awaitable<Response> create(const state::Node& node, const Request& request, Target target);
+  asio::awaitable<Response> erase(const state::Node& node, const Request& request, Target target);
   asio::awaitable<void> write_as_text(const state::Node& node, state::Json document);
 
   const state::Tree& tree_;

@@ -233,7 +233,8 @@ std::optional<std::string> read_tree(const std::optional<Value>& value, const Co
   return tree;
 }
 
-Config read_document(const Value& document, const std::string& runtime) {
+Config read_document(const Value& document, const std::string& runtime,
+                     const firewall::Sets& before) {
   document.allow([&] {
     static constexpr auto kKnown = [] {
       std::array<std::string_view, kMembers.size() + 1> known{};
@@ -252,7 +253,8 @@ Config read_document(const Value& document, const std::string& runtime) {
     config.routes = read_routes(*routes, config, names);
   if (const auto nat = document.find("nat")) config.nat = read_nat(*nat, config);
   config.own_nat = config.nat.size();
-  if (const auto sets = document.find("sets")) config.sets = firewall::read_sets(*sets);
+  if (const auto sets = document.find("sets"))
+    config.sets = firewall::read_sets(*sets, BootClock::now(), before);
   if (const auto firewall = document.find("firewall")) read_firewall(*firewall, config);
   if (const auto conntrack = document.find("conntrack"))
     config.conntrack = read_conntrack(*conntrack);
@@ -321,22 +323,24 @@ std::string default_runtime() {
   return first.empty() ? "/run/masqgate" : std::string{first};
 }
 
-Config from_json(const state::Json& document, const std::string& runtime) {
+Config from_json(const state::Json& document, const std::string& runtime,
+                 const firewall::Sets& before) {
   try {
-    return read_document(Value{document}, runtime);
+    return read_document(Value{document}, runtime, before);
   } catch (const json::Error& error) {
     throw state::Error{state::Problem::invalid, error.what(), error.pointer()};
   }
 }
 
-Config parse_config(std::string_view text, const std::string& runtime) {
-  return from_json(state::parse_json(text), runtime);
+Config parse_config(std::string_view text, const std::string& runtime,
+                    const firewall::Sets& before) {
+  return from_json(state::parse_json(text), runtime, before);
 }
 
-ConfigFile load(const std::string& path, const std::string& runtime) {
+ConfigFile load(const std::string& path, const std::string& runtime, const firewall::Sets& before) {
   const std::string text = read_file(path);
   try {
-    return {path, parse_config(text, runtime)};
+    return {path, parse_config(text, runtime, before)};
   } catch (const state::Error& error) {
     const std::string place = error.pointer().empty() ? "" : error.pointer() + ": ";
     throw state::Error{error.problem(), path + ": " + place + error.what(), error.pointer()};

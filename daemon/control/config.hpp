@@ -73,6 +73,12 @@ struct RouteConfig {
 // Seconds by their names in the document, where they differ from the profile's.
 using TimeoutWords = std::map<std::string, std::chrono::seconds, std::less<>>;
 
+// The rule of table nat that a rule of translation comes from: "POSTROUTING", 1.
+struct NatOrigin {
+  std::string chain;
+  std::size_t rule = 0;
+};
+
 // A rule of "nat"; nat/rules.hpp says what the parts mean.
 struct NatConfig {
   enum class Kind : std::uint8_t { masquerade, snat, netmap, exclude, dnat, redirect };
@@ -85,6 +91,7 @@ struct NatConfig {
   net::PortRange ports{0, 0};         // 0 to 0: not given
   nat::Behaviour behaviour;           // of masquerade, snat, netmap
   TimeoutWords timeouts;              // the same
+  std::optional<NatOrigin> origin{};  // of an old rule set
 };
 
 struct ConntrackConfig {
@@ -153,8 +160,11 @@ std::string default_runtime();
 
 // All throw state::Error: malformed with line and column where the text is no JSON, invalid with a
 // pointer where the document is wrong. runtime: the folder where the document names none.
-Config from_json(const state::Json& document, const std::string& runtime = default_runtime());
-Config parse_config(std::string_view text, const std::string& runtime = default_runtime());
+// before: the sets in force, whose elements go on with their time.
+Config from_json(const state::Json& document, const std::string& runtime = default_runtime(),
+                 const firewall::Sets& before = {});
+Config parse_config(std::string_view text, const std::string& runtime = default_runtime(),
+                    const firewall::Sets& before = {});
 state::Json to_json(const Config& config);
 
 struct ConfigFile {
@@ -162,7 +172,8 @@ struct ConfigFile {
   Config config;
 };
 // Errors begin with the path, then line or pointer. A file that cannot be read: not_found.
-ConfigFile load(const std::string& path, const std::string& runtime = default_runtime());
+ConfigFile load(const std::string& path, const std::string& runtime = default_runtime(),
+                const firewall::Sets& before = {});
 
 // What parts of the router are given.
 std::vector<std::string> port_names(const Config& config);  // by PortIndex

@@ -40,8 +40,12 @@ void take(const language::Document& document, const Value& value, Config& config
   try {
     config.firewall = std::make_shared<const firewall::Ruleset>(
         firewall::from_json(Value{document.firewall}, names));
-    for (NatConfig& rule : read_nat(Value{document.nat}, config, true))
-      config.nat.push_back(std::move(rule));
+    std::vector<NatConfig> rules = read_nat(Value{document.nat}, config, true);
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      if (i < document.origins.size())
+        rules[i].origin = {document.origins[i].chain, document.origins[i].rule};
+      config.nat.push_back(std::move(rules[i]));
+    }
   } catch (const json::Error& error) {
     value.refuse("means what masqgate cannot do: " + std::string{error.what()} + " (" +
                  error.pointer() + " of its meaning)");

@@ -306,7 +306,8 @@ std::string range_text(const AddressRange& range) {
                                    : range.first.text() + "-" + range.last.text();
 }
 
-void compile_source(const NatConfig& rule, std::uint8_t timeouts, nat::Rules& rules) {
+void compile_source(const NatConfig& rule, std::uint16_t number, std::uint8_t timeouts,
+                    nat::Rules& rules) {
   using SourceKind = nat::SourceRule::Kind;
   nat::SourceRule out;
   out.kind = rule.kind == Kind::masquerade ? SourceKind::masquerade
@@ -320,13 +321,15 @@ void compile_source(const NatConfig& rule, std::uint8_t timeouts, nat::Rules& ru
   out.network = rule.network;
   out.behaviour = rule.behaviour;
   out.timeout_set = timeouts;
+  out.number = number;
   rules.source.push_back(std::move(out));
 }
 
 // 1:1 works from both sides: what comes to the outside network goes to the inside one.
-void compile_destination(const NatConfig& rule, nat::Rules& rules) {
+void compile_destination(const NatConfig& rule, std::uint16_t number, nat::Rules& rules) {
   using DestinationKind = nat::DestinationRule::Kind;
   nat::DestinationRule out;
+  out.number = number;
   out.selector = rule.selector;
   out.ports = rule.ports;
   if (rule.kind == Kind::netmap) {
@@ -437,6 +440,23 @@ state::Json write_nat_rule(const NatConfig& rule, const Config& config) {
   return out;
 }
 
+namespace {
+
+// Of all that the rules say, and of where old ones stand; two that say the same differ by their order.
+std::vector<std::uint64_t> fingerprints(const Config& config) {
+  std::vector<std::uint64_t> all;
+  std::map<std::string, int> seen;
+  for (const NatConfig& rule : config.nat) {
+    std::string text = write_nat_rule(rule, config).dump();
+    if (rule.origin) text += rule.origin->chain + std::to_string(rule.origin->rule);
+    text += "#" + std::to_string(seen[text]++);
+    all.push_back(std::max<std::uint64_t>(std::hash<std::string>{}(text), 1));
+  }
+  return all;
+}
+
+}  // namespace
+
 nat::Rules nat_rules(const Config& config) {
   nat::Rules rules;
   rules.loose_udp = config.ip_masq_udp_dloose;
@@ -444,9 +464,11 @@ nat::Rules nat_rules(const Config& config) {
   for (std::size_t i = 0; i < config.nat.size(); ++i) {
     const NatConfig& rule = config.nat[i];
     const bool is_destination = rule.kind == Kind::dnat || rule.kind == Kind::redirect;
-    if (!is_destination) compile_source(rule, sets[i], rules);
-    if (is_destination || rule.kind == Kind::netmap) compile_destination(rule, rules);
+    const auto number = static_cast<std::uint16_t>(std::min<std::size_t>(i, 0xffff));
+    if (!is_destination) compile_source(rule, number, sets[i], rules);
+    if (is_destination || rule.kind == Kind::netmap) compile_destination(rule, number, rules);
   }
+  rules.fingerprints = fingerprints(config);
   return rules;
 }
 

@@ -65,7 +65,7 @@ Json to_json(const Config& config) {
   Json& nat = out["nat"] = Json::array();
   for (std::size_t i = 0; i < config.own_nat; ++i)
     nat.push_back(write_nat_rule(config.nat[i], config));
-  out["sets"] = firewall::write_sets(config.sets);
+  out["sets"] = firewall::write_sets(config.sets, BootClock::now());
   out["firewall"] = write_firewall(config);
   out["conntrack"] = write_conntrack(config.conntrack);
   out["limits"] = write_limits(config.limits);

@@ -205,23 +205,34 @@ Json neighbours_document(const std::vector<neighbour::Neighbour>& neighbours,
   return {{"neighbours", std::move(list)}};
 }
 
+void add_counter(Json& rule, const path::RuleCounter& counter, Time now) {
+  rule["packets"] = counter.packets;
+  rule["bytes"] = counter.bytes;
+  if (counter.packets == 0)
+    rule["idle_s"] = nullptr;
+  else
+    rule["idle_s"] = std::chrono::duration_cast<std::chrono::seconds>(now - counter.last).count();
+}
+
 Json rules_document(const firewall::Ruleset& ruleset,
-                    const std::vector<path::RuleCounter>& counters, Time now, bool unused) {
-  const auto seconds_since = [now](Time then) {
-    return std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
-  };
+                    const std::vector<path::RuleCounter>& counters, Time now,
+                    const std::vector<bool>& which) {
   Json list = Json::array();
   for (std::size_t i = 0; i < ruleset.counters() && i < counters.size(); ++i) {
-    if (unused && counters[i].packets != 0) continue;
+    if (i >= which.size() || !which[i]) continue;
     const auto name = ruleset.counter(static_cast<firewall::CounterIndex>(i));
-    list.push_back({{"chain", name.chain},
-                    {"rule", name.rule},
-                    {"packets", counters[i].packets},
-                    {"bytes", counters[i].bytes},
-                    {"idle_s", counters[i].packets == 0 ? Json(nullptr)
-                                                        : Json(seconds_since(counters[i].last))}});
+    Json one{{"chain", name.chain}, {"rule", name.rule}};
+    add_counter(one, counters[i], now);
+    list.push_back(std::move(one));
   }
   return {{"rules", std::move(list)}};
+}
+
+Json rules_document(const firewall::Ruleset& ruleset,
+                    const std::vector<path::RuleCounter>& counters, Time now, bool unused) {
+  std::vector<bool> which(counters.size(), true);
+  for (std::size_t i = 0; unused && i < counters.size(); ++i) which[i] = counters[i].packets == 0;
+  return rules_document(ruleset, counters, now, which);
 }
 
 std::string version_of(const Json& document) {

@@ -38,9 +38,15 @@ Json path_document(const path::Counters& counters);
 std::string path_text(const path::Counters& counters);
 Json neighbours_document(const std::vector<neighbour::Neighbour>& neighbours,
                          const std::vector<path::PortInfo>& ports);
+// Members packets, bytes, idle_s.
+void add_counter(Json& rule, const path::RuleCounter& counter, Time now);
 // counters: one for each counter of the ruleset. unused: only those without hits.
 Json rules_document(const firewall::Ruleset& ruleset,
                     const std::vector<path::RuleCounter>& counters, Time now, bool unused = false);
+// The same of some of them.
+Json rules_document(const firewall::Ruleset& ruleset,
+                    const std::vector<path::RuleCounter>& counters, Time now,
+                    const std::vector<bool>& which);
 // An ETag of a document.
 std::string version_of(const Json& document);
 Json routes_document(const route::Table& table, const std::vector<path::PortInfo>& ports);

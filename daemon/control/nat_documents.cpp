@@ -32,10 +32,14 @@ bool has_behaviour(const NatConfig& rule) {
 
 }  // namespace
 
-Json nat_rules_document(const Config& config) {
+Json nat_rules_document(const Config& config, const std::vector<path::RuleCounter>& counters,
+                        Time now) {
   Json rules = Json::array();
   for (const NatConfig& rule : config.nat) {
-    Json one{{"number", rules.size()}, {"rule", write_nat_rule(rule, config)}};
+    const std::size_t number = rules.size();
+    Json one{{"number", number}, {"rule", write_nat_rule(rule, config)}};
+    if (rule.origin) one["origin"] = {{"chain", rule.origin->chain}, {"rule", rule.origin->rule}};
+    add_counter(one, number < counters.size() ? counters[number] : path::RuleCounter{}, now);
     if (has_behaviour(rule)) {
       one["behaviour"] = write_behaviour(rule.behaviour);
       const bool loose =

@@ -9,8 +9,10 @@
 
 namespace masqgate::control {
 
-// Every rule as in the configuration, and how it behaves, part by part (requirement U-09).
-Json nat_rules_document(const Config& config);
+// Every rule as in the configuration, and how it behaves, part by part (requirement U-09), with its
+// counter of first packets. counters: by number.
+Json nat_rules_document(const Config& config, const std::vector<path::RuleCounter>& counters,
+                        Time now);
 Json nat_profiles_document();
 
 // A piece of the mappings: those whose leading connection is in some records.

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "daemon/control/changes.hpp"
 #include "daemon/control/config_words.hpp"
 #include "daemon/control/documents.hpp"
 #include "daemon/control/helper_files.hpp"
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish_divert.hpp"
+#include "daemon/control/publish_firewall.hpp"
 #include "daemon/control/publish_forwards.hpp"
 #include "daemon/control/publish_helpers.hpp"
 #include "daemon/control/publish_nat.hpp"
@@ -89,6 +91,7 @@ struct StatusCopy {
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
   std::uint64_t shortcuts = 0;
+  std::uint64_t refused = 0;
   path::SynProxy::Counters syn_proxy;
 };
 
@@ -96,9 +99,15 @@ asio::awaitable<Json> status(Router& router, std::string version) {
   const auto question = [](path::Shard& s) {
     const conntrack::Table& table = s.connections();
     const double bytes = table.bytes_per_connection() + s.mappings().bytes_per_connection();
-    return StatusCopy{table.size(),           table.capacity(),        bytes,
-                      table.counters(),       s.counters().frames_in,  s.counters().frames_out,
-                      s.counters().shortcuts, s.syn_proxy().counters()};
+    return StatusCopy{table.size(),
+                      table.capacity(),
+                      bytes,
+                      table.counters(),
+                      s.counters().frames_in,
+                      s.counters().frames_out,
+                      s.counters().shortcuts,
+                      s.counters().connections_refused,
+                      s.syn_proxy().counters()};
   };
   const StatusCopy copy = co_await router.shard().ask(question);
   const auto uptime =
@@ -117,6 +126,7 @@ asio::awaitable<Json> status(Router& router, std::string version) {
         {"created", copy.table.created},
         {"expired", copy.table.expired},
         {"evicted", copy.table.evicted},
+        {"refused", copy.refused},
         {"bytes_each", copy.bytes_per_connection}}},
       {"frames", {{"in", copy.frames_in}, {"out", copy.frames_out}, {"shortcut", copy.shortcuts}}},
       {"syn_proxy",
@@ -180,14 +190,9 @@ asio::awaitable<Json> neighbours(Router& router) {
 }
 
 asio::awaitable<Json> write_config(Router& router, Json document, Query query) {
-  Config next = from_json(document, router.config().runtime);
-  if (const auto dry = query.find("dry_run"); dry != query.end() && dry->second != "0") {
-    router.check(next);
-    co_return Json{{"changes", Json::diff(to_json(router.config()), to_json(next))}};
-  }
-  router.apply(std::move(next));
-  co_await in_force(router.shard());
-  co_return to_json(router.config());
+  auto changing = change(router, std::move(document), std::move(query));
+  Json report = co_await std::move(changing);
+  co_return report.is_null() ? to_json(router.config()) : std::move(report);
 }
 
 void publish_documents(state::Tree& tree, Router& router, const std::string& version) {
@@ -215,7 +220,7 @@ void publish_documents(state::Tree& tree, Router& router, const std::string& ver
   tree.add(
       "config",
       {.summary = "The configuration in force; PUT replaces it whole or changes nothing.",
-       .parameters = {{"dry_run", "1: check the document and show what it would change"}},
+       .parameters = change_parameters(),
        .read = [&router](Query) -> asio::awaitable<Json> { co_return to_json(router.config()); },
        .write =
            [&router](Json document, Query query) {
@@ -275,6 +280,7 @@ void publish(state::Tree& tree, Router& router, const std::string& version) {
   publish_forwards(tree, router);
   publish_nat(tree, router);
   publish_rules(tree, router);
+  publish_firewall(tree, router);
   publish_sysctl(tree, router);
   publish_limits(tree, router);
   publish_helpers(tree, router);

@@ -2,6 +2,7 @@
 
 #include "daemon/control/nat_documents.hpp"
 #include "daemon/control/table_page.hpp"
+#include "daemon/json/reader.hpp"
 
 namespace masqgate::control {
 namespace {
@@ -34,13 +35,55 @@ asio::awaitable<Json> forwards(Router& router) {
   co_return forwards_document(tables, BootClock::now());
 }
 
+asio::awaitable<Json> rules(Router& router) {
+  const auto question = [](path::Shard& s) { return s.nat_counters(); };
+  const std::vector<path::RuleCounter> counters = co_await router.shard().ask(question);
+  co_return nat_rules_document(router.config(), counters, BootClock::now());
+}
+
+// {"zero": "all"} or {"zero": [0, 3]}: numbers of rules.
+std::vector<bool> rules_to_zero(const Json& sent, std::size_t count) {
+  try {
+    const json::Value value{sent};
+    value.allow({"zero"});
+    const json::Value what = value.at("zero");
+    std::vector<bool> which(count, what.json() == "all");
+    if (what.json() == "all") return which;
+    for (const json::Value& one : what.elements()) {
+      const std::uint64_t number = one.number(0, 0xffff);
+      if (number >= count)
+        throw state::Error(state::Problem::not_found,
+                           "there is no rule of translation " + std::to_string(number));
+      which[number] = true;
+    }
+    return which;
+  } catch (const json::Error& error) {
+    throw state::Error(state::Problem::invalid, error.what(), error.pointer());
+  }
+}
+
+// Shows what was counted up to that moment, so that whoever lists and zeroes misses nothing.
+asio::awaitable<state::Created> zero(Router& router, Json sent) {
+  const std::vector<bool> which = rules_to_zero(sent, router.config().nat.size());
+  const auto question = [which](path::Shard& s) {
+    const std::vector<path::RuleCounter> before = s.nat_counters();
+    s.zero_nat_counters(which);
+    return before;
+  };
+  const std::vector<path::RuleCounter> counters = co_await router.shard().ask(question);
+  state::Created created;
+  created.shown = nat_rules_document(router.config(), counters, BootClock::now());
+  co_return created;
+}
+
 }  // namespace
 
 void publish_nat(state::Tree& tree, Router& router) {
-  tree.add("nat/rules", {.summary = "Rules of translation, and how each behaves, part by part.",
-                         .read = [&router](Query) -> asio::awaitable<Json> {
-                           co_return nat_rules_document(router.config());
-                         }});
+  tree.add("nat/rules",
+           {.summary = "Rules of translation, how each behaves, part by part, and what it counted; "
+                       "POST zeroes.",
+            .read = [&router](Query) { return rules(router); },
+            .create = [&router](Json sent, Query) { return zero(router, std::move(sent)); }});
   tree.add("nat/profiles",
            {.summary = "The presets of translation, part by part.",
             .read = [](Query) -> asio::awaitable<Json> { co_return nat_profiles_document(); }});

@@ -2,6 +2,7 @@
 
 #include "daemon/control/documents.hpp"
 #include "daemon/control/rule_files.hpp"
+#include "daemon/json/reader.hpp"
 
 namespace masqgate::control {
 namespace {
@@ -29,6 +30,68 @@ asio::awaitable<Json> rules(Router& router, Query query) {
   co_return rules_document(*copy.ruleset, copy.counters, BootClock::now(), only_unused);
 }
 
+// A chain, or one of its rules.
+struct Named {
+  std::string chain;
+  std::optional<std::string> rule;
+  bool is(const firewall::Ruleset::CounterName& name) const {
+    return name.chain == chain && (!rule || name.rule == *rule);
+  }
+};
+
+// {"zero": "all"} (nothing then), or {"zero": ["forward", {"chain": "input", "rule": "ssh"}]}.
+std::optional<std::vector<Named>> rules_to_zero(const Json& sent) {
+  try {
+    const json::Value value{sent};
+    value.allow({"zero"});
+    const json::Value what = value.at("zero");
+    if (what.json() == "all") return std::nullopt;
+    std::vector<Named> all;
+    for (const json::Value& one : what.elements()) {
+      if (!one.json().is_object()) {
+        all.push_back({one.text(), std::nullopt});
+        continue;
+      }
+      one.allow({"chain", "rule"});
+      all.push_back({one.at("chain").text(), one.at("rule").text()});
+    }
+    return all;
+  } catch (const json::Error& error) {
+    throw state::Error(state::Problem::invalid, error.what(), error.pointer());
+  }
+}
+
+std::vector<bool> counters_of(const firewall::Ruleset& ruleset,
+                              const std::optional<std::vector<Named>>& named) {
+  std::vector<bool> which(ruleset.counters(), !named);
+  if (!named) return which;
+  for (const Named& one : *named) {
+    bool found = false;
+    for (std::size_t i = 0; i < which.size(); ++i)
+      if (one.is(ruleset.counter(static_cast<firewall::CounterIndex>(i)))) which[i] = found = true;
+    if (!found)
+      throw state::Error(state::Problem::not_found,
+                         "nothing is counted for chain " + one.chain +
+                             (one.rule ? ", rule " + *one.rule : std::string{}));
+  }
+  return which;
+}
+
+// Shows what was counted up to that moment, so that whoever lists and zeroes misses nothing.
+asio::awaitable<state::Created> zero(Router& router, Json sent) {
+  const auto ruleset = router.config().firewall;
+  const std::vector<bool> which = counters_of(*ruleset, rules_to_zero(sent));
+  const auto question = [which](path::Shard& s) {
+    RulesCopy before{s.policy().ruleset, s.rule_counters()};
+    s.zero_rule_counters(which);
+    return before;
+  };
+  const RulesCopy copy = co_await router.shard().ask(question);
+  state::Created created;
+  created.shown = rules_document(*copy.ruleset, copy.counters, BootClock::now(), which);
+  co_return created;
+}
+
 asio::awaitable<language::RuleCounts> count(Router& router) {
   const RulesCopy copy = co_await copy_rules(router.shard());
   language::RuleCounts counts;
@@ -47,53 +110,14 @@ asio::awaitable<std::string> counted_file(Router& router, CountedFile file) {
   co_return file(router.config(), counts);
 }
 
-// A member of the configuration, and its replacement; the rest stays as it is.
-Json part_of(const Router& router, const char* member) {
-  return to_json(router.config())[member];
-}
-
-asio::awaitable<Json> replace(Router& router, const char* member, Json part) {
-  Json document = to_json(router.config());
-  document[member] = std::move(part);
-  router.apply(from_json(document, router.config().runtime));
-  co_await in_force(router.shard());
-  co_return part_of(router, member);
-}
-
-asio::awaitable<void> remove(Router& router, const char* member, std::string name) {
-  Json part = part_of(router, member);
-  if (!part.contains(name) || !part[name].is_object())
-    throw state::Error(state::Problem::not_found, "there is no " + name + " in " + member);
-  part.erase(name);
-  co_await replace(router, member, std::move(part));
-}
-
-Node part(Router& router, const char* member, std::string summary) {
-  Node node{.summary = std::move(summary)};
-  node.read = [&router, member](Query) -> asio::awaitable<Json> {
-    co_return part_of(router, member);
-  };
-  node.write = [&router, member](Json document, Query) {
-    return replace(router, member, std::move(document));
-  };
-  node.remove = [&router, member](std::string name) {
-    return remove(router, member, std::move(name));
-  };
-  node.version = [&router, member] { return version_of(part_of(router, member)); };
-  return node;
-}
-
 }  // namespace
 
 void publish_rules(state::Tree& tree, Router& router) {
-  tree.add("rules", {.summary = "Firewall rules and policies with their counters.",
-                     .parameters = {{"unused", "1: only those that no packet has matched"}},
-                     .read = [&router](Query query) { return rules(router, std::move(query)); }});
-  tree.add("firewall",
-           part(router, "firewall",
-                "The chains, or an old rule set; PUT replaces them, DELETE takes one."));
-  tree.add("sets", part(router, "sets",
-                        "The named sets of which rules ask; PUT replaces them, DELETE takes one."));
+  tree.add("rules",
+           {.summary = "Firewall rules and policies with their counters; POST zeroes.",
+            .parameters = {{"unused", "1: only those that no packet has matched"}},
+            .read = [&router](Query query) { return rules(router, std::move(query)); },
+            .create = [&router](Json sent, Query) { return zero(router, std::move(sent)); }});
   tree.add("net/ip_fwchains",
            {.summary = "Rules of ipchains as Linux 2.2 listed them.",
             .read_text = [&router] { return counted_file(router, ip_fwchains); }});

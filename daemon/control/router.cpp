@@ -208,26 +208,29 @@ void Router::report_overlaps() {
   overlaps_ = std::move(now);
 }
 
-void Router::publish_policy() {
-  report_overlaps();
+std::shared_ptr<const path::Policy> Router::policy_of(const Config& config) const {
   auto policy = std::make_shared<path::Policy>();
-  policy->ruleset = config_.firewall;
+  policy->ruleset = config.firewall;
   policy->routes = kernel_->view().routes;
   policy->ports = kernel_->view().ports;
-  policy->nat = nat_rules(config_);
-  policy->timeouts = timeouts_of(config_.conntrack);
-  policy->rule_timeouts = rule_timeouts(config_);
-  policy->limits = config_.limits;
-  policy->helpers = config_.helpers;
-  policy->syn_proxy = config_.syn_proxy;
-  policy->forwarding = forwarding_;
-  policy->always_defragment = config_.ip_always_defrag;
-  policy->dynaddr = nat::Dynaddr{config_.ip_dynaddr};
-  for (PortIndex i = 0; i < policy->ports.size() && i < config_.ports.size(); ++i)
+  policy->nat = nat_rules(config);
+  policy->timeouts = timeouts_of(config.conntrack);
+  policy->rule_timeouts = rule_timeouts(config);
+  policy->limits = config.limits;
+  policy->helpers = config.helpers;
+  policy->syn_proxy = config.syn_proxy;
+  policy->forwarding = config.ip_forward;
+  policy->always_defragment = config.ip_always_defrag;
+  policy->dynaddr = nat::Dynaddr{config.ip_dynaddr};
+  for (PortIndex i = 0; i < policy->ports.size() && i < config.ports.size(); ++i)
     policy->ports[i].source_validation =
-        config_.ports[i].source_validation.value_or(policy->usual_source_validation(i));
-  shard().tell([policy = std::shared_ptr<const path::Policy>{std::move(policy)}](
-                   path::Shard& shard) { shard.set_policy(policy); });
+        config.ports[i].source_validation.value_or(policy->usual_source_validation(i));
+  return policy;
+}
+
+void Router::publish_policy() {
+  report_overlaps();
+  shard().tell([policy = policy_of(config_)](path::Shard& shard) { shard.set_policy(policy); });
   if (!std::exchange(ready_, true)) on_ready_();
 }
 
@@ -243,6 +246,10 @@ void Router::refuse_what_needs_a_restart(const Config& next) const {
   if (config_.conntrack.max != next.conntrack.max)
     refuse("/conntrack/max",
            "cannot change while masqgated runs: write it to the configuration file and restart");
+}
+
+Config Router::read(const state::Json& document) const {
+  return from_json(document, config_.runtime, config_.sets);
 }
 
 void Router::check(const Config& next) const {

@@ -40,6 +40,10 @@ class Router {
   // Puts a new configuration in force. What only a restart can change (ports, doors, sizes) is
   // refused with its pointer; then nothing has changed.
   void apply(Config config);
+  // The document as a configuration that could follow the present one. Throws state::Error.
+  Config read(const state::Json& document) const;
+  // What packets would be judged by, were this configuration in force.
+  std::shared_ptr<const path::Policy> policy_of(const Config& config) const;
   // Throws as apply() would, changes nothing.
   void check(const Config& config) const;
 

@@ -236,18 +236,26 @@ Ruleset from_json(const Value& firewall, PortNames ports, const Sets& sets) {
   return std::get<Ruleset>(std::move(built));
 }
 
-Sets read_sets(const Value& value) {
+Sets read_sets(const Value& value, Time now, const Sets& before) {
   Sets sets;
   for (const auto& [name, set] : value.members()) {
     check_name(set, name, 32);
-    sets.emplace(name, std::make_shared<const NamedSet>(NamedSet::from_json(set)));
+    const auto known = before.find(name);
+    const NamedSet* old = known == before.end() ? nullptr : known->second.get();
+    sets.emplace(name, std::make_shared<const NamedSet>(NamedSet::from_json(set, now, old)));
   }
   return sets;
 }
 
-Json write_sets(const Sets& sets) {
+Json write_sets(const Sets& sets, Time now) {
   Json out = Json::object();
-  for (const auto& [name, set] : sets) out[name] = set->to_json();
+  for (const auto& [name, set] : sets) out[name] = set->to_json(now);
+  return out;
+}
+
+Json show_sets(const Sets& sets, Time now) {
+  Json out = Json::object();
+  for (const auto& [name, set] : sets) out[name] = set->shown(now);
   return out;
 }
 

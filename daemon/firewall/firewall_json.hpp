@@ -23,9 +23,11 @@ net::Prefix read_prefix(const json::Value& value, std::string_view text);
 // Throws json::Error with the pointer of whatever is wrong. sets: of which rules may ask.
 Ruleset from_json(const json::Value& firewall, PortNames ports, const Sets& sets = {});
 
-// An object of named sets.
-Sets read_sets(const json::Value& value);
-json::Json write_sets(const Sets& sets);
+// An object of named sets, which take the place of those before; and what is in them at this time,
+// or in one with what is left of it.
+Sets read_sets(const json::Value& value, Time now = {}, const Sets& before = {});
+json::Json write_sets(const Sets& sets, Time now = {});
+json::Json show_sets(const Sets& sets, Time now);
 
 // The same object in canonical form: what from_json() reads back to an equal Ruleset.
 json::Json to_json(const Ruleset& ruleset, PortNames ports);

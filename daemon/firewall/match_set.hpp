@@ -1,7 +1,8 @@
 // Questions whether a named set has an address, a port or a link-layer sender of the packet.
 //
 // A rule names the set; Ruleset's reader puts it in. Unlike a network, a set may have addresses of
-// both families: what it has not, it has not, whatever the family.
+// both families: what it has not, it has not, whatever the family. Elements that have ended are not
+// there; when one does, the shard makes all short cuts void.
 
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "daemon/firewall/hooks.hpp"
+#include "daemon/firewall/memory.hpp"
 #include "daemon/firewall/set.hpp"
 #include "daemon/packet/packet.hpp"
 #include "daemon/wire/ethernet.hpp"
@@ -24,16 +26,16 @@ struct SetReference {
 struct SourceSetMatch : SetReference {
   static constexpr bool per_packet = false;
   static constexpr SetKind kKind = SetKind::addresses;
-  bool matches(const Packet& p) const noexcept {
-    return set->contains(p.tuple.source_address) != negated;
+  bool matches(const Packet& p, const Memory& memory) const noexcept {
+    return set->contains(p.tuple.source_address, memory.now) != negated;
   }
 };
 
 struct DestinationSetMatch : SetReference {
   static constexpr bool per_packet = false;
   static constexpr SetKind kKind = SetKind::addresses;
-  bool matches(const Packet& p) const noexcept {
-    return set->contains(p.tuple.destination_address) != negated;
+  bool matches(const Packet& p, const Memory& memory) const noexcept {
+    return set->contains(p.tuple.destination_address, memory.now) != negated;
   }
 };
 
@@ -41,18 +43,18 @@ struct DestinationSetMatch : SetReference {
 struct SourcePortSetMatch : SetReference {
   static constexpr bool per_packet = false;
   static constexpr SetKind kKind = SetKind::ports;
-  bool matches(const Packet& p) const noexcept {
+  bool matches(const Packet& p, const Memory& memory) const noexcept {
     return p.tuple.has_ports() && p.fragment_offset == 0 &&
-           set->contains(p.tuple.source_port) != negated;
+           set->contains(p.tuple.source_port, memory.now) != negated;
   }
 };
 
 struct DestinationPortSetMatch : SetReference {
   static constexpr bool per_packet = false;
   static constexpr SetKind kKind = SetKind::ports;
-  bool matches(const Packet& p) const noexcept {
+  bool matches(const Packet& p, const Memory& memory) const noexcept {
     return p.tuple.has_ports() && p.fragment_offset == 0 &&
-           set->contains(p.tuple.destination_port) != negated;
+           set->contains(p.tuple.destination_port, memory.now) != negated;
   }
 };
 
@@ -60,9 +62,9 @@ struct MacSetMatch : SetReference {
   static constexpr bool per_packet = true;
   static constexpr SetKind kKind = SetKind::macs;
   static constexpr HookSet kHooks{Hook::prerouting, Hook::input, Hook::forward};
-  bool matches(const Packet& p) const noexcept {
+  bool matches(const Packet& p, const Memory& memory) const noexcept {
     if (p.from != Side::network || p.made_here || !p.has_link) return false;
-    return set->contains(wire::Ethernet::parse(p.frame.link())->source()) != negated;
+    return set->contains(wire::Ethernet::parse(p.frame.link())->source(), memory.now) != negated;
   }
 };
 

@@ -1,6 +1,10 @@
 #include "daemon/firewall/ruleset.hpp"
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "daemon/firewall/hindsight.hpp"
 
 namespace masqgate::firewall {
 namespace {
@@ -108,8 +112,7 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Sear
     if (hook && (!chain.rules.empty() || chain.policy != Policy::accept))
       built.hooks_[number(*hook)] = static_cast<ChainIndex>(c);
     for (const Rule& rule : chain.rules)
-      for (const Match& one : rule.matches)
-        built.asks_for_time_ |= std::holds_alternative<TimeMatch>(one);
+      for (const Match& one : rule.matches) built.note_match(one);
   }
   built.number_counters();
   built.number_cells();
@@ -117,6 +120,24 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Sear
     built.finders_.push_back(search == Search::indexed ? RuleFinder{chain.rules} : RuleFinder{});
   built.diverts_ = !built.divert_terms().empty();
   return built;
+}
+
+void Ruleset::note_match(const Match& match) {
+  asks_for_time_ |= std::holds_alternative<TimeMatch>(match);
+  const auto note_set = [this]<typename M>(const M& one) {
+    if constexpr (std::is_base_of_v<SetReference, M>) {
+      const bool changes = one.set != nullptr && one.set->next_end(Time{}) != NamedSet::kNever;
+      if (changes && std::ranges::find(timed_sets_, one.set) == timed_sets_.end())
+        timed_sets_.push_back(one.set);
+    }
+  };
+  std::visit(note_set, match);
+}
+
+Time Ruleset::next_end(Time now) const noexcept {
+  Time next = NamedSet::kNever;
+  for (const auto& set : timed_sets_) next = std::min(next, set->next_end(now));
+  return next;
 }
 
 namespace {
@@ -188,14 +209,6 @@ std::vector<std::uint64_t> Ruleset::fingerprints() const {
   return all;
 }
 
-Decision Ruleset::judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept {
-  if (const auto decision = walk(chain, packet, memory)) return *decision;
-  packet.trail.add(chains_[chain].policy_counter);
-  return {
-      .kind = chains_[chain].policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept,
-      .by_policy = true};
-}
-
 namespace {
 
 // What walking on needs to know of an action that was carried out.
@@ -241,10 +254,6 @@ struct Perform {
   }
 };
 
-}  // namespace
-
-namespace {
-
 // Leaves a mark where the packet was taken out, from the inside to the outside.
 void note_stop(Packet& packet, const Decision& decision, const Rule& rule, std::size_t position) {
   const bool goes_on =
@@ -253,34 +262,116 @@ void note_stop(Packet& packet, const Decision& decision, const Rule& rule, std::
     packet.rules->stopped.add({rule.number, static_cast<std::uint16_t>(position)});
 }
 
+bool refuses(const Decision& decision) {
+  using Kind = Decision::Kind;
+  return decision.kind == Kind::drop || decision.kind == Kind::reject ||
+         decision.kind == Kind::mirror;
+}
+
+// A packet is there: each question has an answer, and what matches is counted and carried out.
+struct ByPacket {
+  static constexpr bool kDoubts = false;
+  Memory& memory;
+
+  Answer ask(const Rule& rule, Packet& packet) const noexcept {
+    return matches(rule.matches, packet, memory) ? Answer::yes : Answer::no;
+  }
+  Step perform(const Rule& rule, Answer, Packet& packet) const noexcept {
+    packet.trail.add(rule.counter);
+    return std::visit(Perform{packet, memory, rule.counter}, rule.action);
+  }
+  void decided(CounterIndex) const noexcept {}
+  void doubt() const noexcept {}
+  template <typename Walk>
+  std::optional<Decision> follow(Answer, Walk walk) const noexcept {
+    return walk();
+  }
+};
+
+// A connection is left of it (hindsight.hpp): only what the chains themselves go by is carried out.
+struct ByConnection {
+  static constexpr bool kDoubts = true;
+  Memory& memory;
+  Hindsight& so_far;
+  bool sure = true;  // the packet has come here
+
+  Answer ask(const Rule& rule, Packet& packet) const noexcept {
+    ++so_far.asked;
+    return ask_again(rule, packet, memory, so_far.marks_are_known);
+  }
+  Step perform(const Rule& rule, Answer answer, Packet& packet) const noexcept {
+    const Perform perform{packet, memory, rule.counter};
+    return std::visit(
+        [&]<typename A>(const A& action) noexcept -> Step {
+          constexpr bool kMarks = std::is_same_v<A, SetMark> || std::is_same_v<A, SetConnMark>;
+          if constexpr (std::is_same_v<A, Accept> || std::is_same_v<A, Drop> ||
+                        std::is_same_v<A, Reject> || std::is_same_v<A, Mirror> ||
+                        std::is_same_v<A, Jump> || std::is_same_v<A, Return>)
+            return perform(action);
+          else if constexpr (kMarks || std::is_same_v<A, NoTrack>) {
+            if (answer == Answer::yes && sure) return perform(action);
+            if (kMarks) so_far.marks_are_known = false;
+          }
+          return {};
+        },
+        rule.action);
+  }
+  void decided(CounterIndex counter) const noexcept { so_far.by = counter; }
+  void doubt() noexcept { sure = false; }
+  template <typename Walk>
+  std::optional<Decision> follow(Answer answer, Walk walk) noexcept {
+    const bool before = std::exchange(sure, sure && answer == Answer::yes);
+    const auto decision = walk();
+    sure = before;
+    return decision;
+  }
+};
+
 }  // namespace
 
 // Empty if the end of the chain, or a return, was reached. Recursion ends: build() has measured it.
-std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet,
-                                      Memory& memory) const noexcept {
+//
+// Where answers may be doubtful, a refusal counts only if the packet has surely come to it: behind a
+// return that was perhaps taken, the chain above has the last word.
+template <typename Way>
+std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet, Way& way) const noexcept {
   const std::vector<Rule>& rules = chains_[chain].rules;
   std::optional<Decision> decided;
-  const std::size_t first = first_rule(chain, packet, memory, decided);
+  bool may_have_left = false;
+  const auto is_doubtful = [&](Answer answer, const Decision& decision) {
+    return Way::kDoubts && refuses(decision) && answer == Answer::perhaps;
+  };
+  const auto settle = [&](const Decision& decision) {
+    return Way::kDoubts && refuses(decision) && may_have_left ? std::nullopt
+                                                              : std::optional{decision};
+  };
+  const std::size_t first = first_rule(chain, packet, way, decided);
   RuleFinder::Candidates candidates = finders_[chain].candidates(packet);
   for (std::size_t i = candidates.next(); i < rules.size(); i = candidates.next()) {
     if (i < first) continue;
     const Rule& rule = rules[i];
-    if (!matches(rule.matches, packet, memory)) continue;
-    packet.trail.add(rule.counter);
-    const Step step = std::visit(Perform{packet, memory, rule.counter}, rule.action);
+    const Answer answer = way.ask(rule, packet);
+    if (answer == Answer::no) continue;
+    const Step step = way.perform(rule, answer, packet);
     switch (step.kind) {
       case Step::Kind::next:
         break;
       case Step::Kind::decided:
+        if (is_doubtful(answer, step.decision)) break;
+        way.decided(rule.counter);
         note_stop(packet, step.decision, rule, i);
-        return step.decision;
+        return settle(step.decision);
       case Step::Kind::leave:
-        return std::nullopt;
-      case Step::Kind::jump:
-        if (const auto below = walk(step.target, packet, memory)) {
-          note_stop(packet, *below, rule, i);
-          return below;
-        }
+        if (answer == Answer::yes) return std::nullopt;
+        may_have_left = true;
+        way.doubt();
+        break;
+      case Step::Kind::jump: {
+        const auto below = way.follow(answer, [&] { return walk(step.target, packet, way); });
+        if (!below || is_doubtful(answer, *below)) break;
+        note_stop(packet, *below, rule, i);
+        return settle(*below);
+      }
     }
   }
   return decided;
@@ -289,35 +380,58 @@ std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet,
 // Where a packet goes on in this chain: at its first rule, or behind the one that took it out. If
 // that was further down, the chains below come first, and may decide; then there is nothing more to
 // do here.
-std::size_t Ruleset::first_rule(ChainIndex chain, Packet& packet, Memory& memory,
+template <typename Way>
+std::size_t Ruleset::first_rule(ChainIndex chain, Packet& packet, Way& way,
                                 std::optional<Decision>& decided) const noexcept {
-  divert::RuleWalk* way = packet.rules;
-  if (way == nullptr || way->left == 0) return 0;
+  divert::RuleWalk* resume = packet.rules;
+  if (resume == nullptr || resume->left == 0) return 0;
   const std::vector<Rule>& rules = chains_[chain].rules;
-  const divert::Place& from = *way->from;
-  const divert::Place::Step step = from.steps[--way->left];
-  const bool at_rule = way->left == 0 && from.at_rule;
+  const divert::Place& place = *resume->from;
+  const divert::Place::Step step = place.steps[--resume->left];
+  const bool at_rule = resume->left == 0 && place.at_rule;
   if (at_rule && step.rule == 0) return 0;
   const auto is_it = [&](const Rule& rule) { return rule.number == step.rule; };
   std::size_t at = step.position;
   if (at >= rules.size() || !is_it(rules[at]))
     at = static_cast<std::size_t>(std::ranges::find_if(rules, is_it) - rules.begin());
   if (at == rules.size()) {  // gone: those that stood behind it have moved up
-    way->rule_gone = true;
-    way->left = 0;
+    resume->rule_gone = true;
+    resume->left = 0;
     return step.position;
   }
   const Rule& rule = rules[at];
   const auto* jump = std::get_if<Jump>(&rule.action);
-  if (way->left != 0 && jump != nullptr) {
-    decided = walk(jump->target, packet, memory);
+  if (resume->left != 0 && jump != nullptr) {
+    decided = walk(jump->target, packet, way);
     if (decided) {
       note_stop(packet, *decided, rule, at);
       return rules.size();
     }
   }
-  way->left = 0;
+  resume->left = 0;
   return at_rule ? at : at + 1;
+}
+
+Decision Ruleset::judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept {
+  ByPacket way{memory};
+  if (const auto decision = walk(chain, packet, way)) return *decision;
+  packet.trail.add(chains_[chain].policy_counter);
+  return {
+      .kind = chains_[chain].policy == Policy::drop ? Decision::Kind::drop : Decision::Kind::accept,
+      .by_policy = true};
+}
+
+void Ruleset::reconsider(Hook hook, Packet& packet, Memory& memory,
+                         Hindsight& so_far) const noexcept {
+  const ChainIndex chain = hooks_[number(hook)];
+  if (chain == kNone || so_far.refused) return;
+  ByConnection way{memory, so_far};
+  if (const auto decision = walk(chain, packet, way)) {
+    so_far.refused = refuses(*decision);
+    return;
+  }
+  so_far.refused = chains_[chain].policy == Policy::drop;
+  so_far.by = chains_[chain].policy_counter;
 }
 
 std::vector<divert::Terms> Ruleset::divert_terms() const {

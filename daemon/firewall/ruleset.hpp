@@ -80,6 +80,15 @@ struct BuildError {
   std::optional<std::size_t> match{};  // of that rule; otherwise its action is meant
 };
 
+// What chains have said of a connection's first packet so far, as far as the connection shows it
+// (hindsight.hpp).
+struct Hindsight {
+  bool refused = false;
+  CounterIndex by = 0;          // the rule or policy that refuses
+  std::size_t asked = 0;        // rules: what the answer has cost
+  bool marks_are_known = true;  // no rule has perhaps changed them
+};
+
 class Ruleset {
  public:
   Ruleset() = default;  // accepts everything, counts nothing
@@ -97,9 +106,15 @@ class Ruleset {
     return judge(chain, packet, memory);
   }
 
+  // The same for a packet that is gone: packet has what its connection shows, and no frame. Counts
+  // nothing, logs nothing, uses up nothing.
+  void reconsider(Hook hook, Packet& packet, Memory& memory, Hindsight& so_far) const noexcept;
+
   bool is_empty(Hook hook) const noexcept { return hooks_[number(hook)] == kNone; }
   // Whether the answers change with the time of day.
   bool asks_for_time() const noexcept { return asks_for_time_; }
+  // When the answers change next, because an element of a set ends; NamedSet::kNever if none does.
+  Time next_end(Time now) const noexcept;
 
   std::size_t counters() const noexcept { return names_.size(); }
   struct CounterName {
@@ -131,9 +146,13 @@ class Ruleset {
   static constexpr std::size_t kPolicy = ~std::size_t{0};
 
   Decision judge(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
-  std::optional<Decision> walk(ChainIndex chain, Packet& packet, Memory& memory) const noexcept;
-  std::size_t first_rule(ChainIndex chain, Packet& packet, Memory& memory,
+  // One walk for packets and for connections; a Way says how rules are asked and carried out.
+  template <typename Way>
+  std::optional<Decision> walk(ChainIndex chain, Packet& packet, Way& way) const noexcept;
+  template <typename Way>
+  std::size_t first_rule(ChainIndex chain, Packet& packet, Way& way,
                          std::optional<Decision>& decided) const noexcept;
+  void note_match(const Match& match);
   void number_counters();
   void number_cells();
 
@@ -143,6 +162,7 @@ class Ruleset {
   std::vector<std::pair<ChainIndex, std::size_t>> names_;  // counter -> chain, rule or kPolicy
   std::vector<std::pair<std::uint32_t, CounterIndex>> numbers_;  // of rules, ascending
   std::vector<CellWish> cells_;
+  std::vector<std::shared_ptr<const NamedSet>> timed_sets_;  // of which rules ask, and which change
   bool asks_for_time_ = false;
   bool diverts_ = false;
 };

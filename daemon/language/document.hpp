@@ -26,6 +26,12 @@ struct PortNames {
 struct Document {
   json::Json firewall = json::Json::object();
   json::Json nat = json::Json::array();
+  // Of table nat: where each rule of nat comes from.
+  struct Origin {
+    std::string chain;
+    std::size_t rule = 0;  // from 1 on
+  };
+  std::vector<Origin> origins{};
 };
 
 // What the old rules said and masqgate's cannot is refused: Mistake, whose sentence tells chain and

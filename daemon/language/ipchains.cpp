@@ -185,6 +185,11 @@ IpchainsOutcome carry_out(Ipchains& rules, const IpchainsCommand& command, const
   if (command.masquerading)
     return {.list_masquerading =
                 IpchainsOutcome::MasqueradeListing{list_options.numeric, list_options.verbose}};
+  IpchainsOutcome outcome;
+  if (command.zeroes) {
+    if (!command.chain.empty()) chain_of(rules, command.chain);
+    outcome.zeroes = command.chain;
+  }
   switch (command.letter) {
     case 'A':
     case 'I':
@@ -193,7 +198,8 @@ IpchainsOutcome carry_out(Ipchains& rules, const IpchainsCommand& command, const
       change_rules(rules, command);
       break;
     case 'L':
-      return {.output = list(rules, command, names, counts)};
+      outcome.output = list(rules, command, names, counts);
+      return outcome;
     case 'C':
       return {.output = check(rules, command)};
     case 'F':
@@ -213,8 +219,7 @@ IpchainsOutcome carry_out(Ipchains& rules, const IpchainsCommand& command, const
       break;
     }
     case 'Z':
-      if (!command.chain.empty()) chain_of(rules, command.chain);
-      return {.zeroes = true};
+      return outcome;
     default:
       bad("no command specified");
   }

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/language/command_line.hpp"
 #include "daemon/language/words.hpp"
 
 namespace masqgate::language {
@@ -86,7 +87,7 @@ struct MasqueradeTimeouts {
 struct IpchainsOutcome {
   std::string output{};
   bool changed = false;
-  bool zeroes = false;  // -Z, which nobody does: masqgate's counters only grow
+  std::optional<std::string> zeroes{};  // -Z: of this chain; empty: of all
   std::optional<MasqueradeTimeouts> timeouts{};
   struct MasqueradeListing {
     bool numeric = false, verbose = false;
@@ -113,9 +114,6 @@ std::vector<std::string> write_ipchains(const Ipchains& rules);
 // The words of a rule as ipchains-save writes them, from "-s" on.
 std::string rule_words(const IpchainsRule& rule);
 
-struct ListOptions {
-  bool numeric = false, verbose = false, exact = false, numbers = false;
-};
 // "-L" of one chain.
 std::string list_chain(const Ipchains& rules, const IpchainsChain& chain,
                        const ListOptions& options, const Names& names, const Counts& counts);

@@ -6,17 +6,13 @@
 
 namespace masqgate::language {
 
-struct IpchainsCommand {
-  char letter = 0;  // of the command; 0: none
-  std::string chain;
+struct IpchainsCommand : CommandLine {
   std::string policy;
-  std::size_t number = 0;  // 0: none given
   bool masquerading = false;
   std::optional<MasqueradeTimeouts> timeouts;
   IpchainsRule rule;
   bool has_rule = false;
   bool bidirectional = false;
-  ListOptions list;
 };
 
 // Throws Mistake.

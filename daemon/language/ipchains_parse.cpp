@@ -18,10 +18,8 @@ class Parser {
  private:
   void option(std::string_view word, bool negated);
   bool command(std::string_view word);
-  bool list_option(std::string_view word);
   bool part(std::string_view word, bool negated);
   bool action(std::string_view word);
-  void set_command(char letter);
   void address(IpchainsRule::Part<net::Prefix>& prefix, IpchainsRule::Part<net::PortRange>& range,
                bool negated);
   void port_range(IpchainsRule::Part<net::PortRange>& range, bool is_code);
@@ -29,21 +27,12 @@ class Parser {
   void interface(bool negated);
   void type_of_service();
   void mark();
-  std::size_t place() {
-    const auto value = number(words_.next("a rule number"));
-    if (!value || *value == 0) bad("invalid rule number `" + std::string{last_} + "' specified");
-    return *value;
-  }
   void check_combinations();
   net::Protocol protocol() const { return command_.rule.protocol.value.value_or(net::Protocol{}); }
-  bool is(std::string_view word, std::string_view letter, std::string_view name) {
-    return word == letter || word == name;
-  }
 
   Reader words_;
   const Names& names_;
   IpchainsCommand command_;
-  std::string last_;
   // Words about ports may stand before the one that says the protocol.
   std::vector<std::function<void()>> later_;
   bool any_ports_ = false;
@@ -52,8 +41,8 @@ class Parser {
 IpchainsCommand Parser::parse() {
   while (!words_.done()) {
     bool negated = words_.take("!");
-    last_ = words_.next("an option");
-    option(last_, negated);
+    const std::string& word = words_.next("an option");
+    option(word, negated);
   }
   for (const auto& step : later_) step();
   check_combinations();
@@ -77,34 +66,16 @@ void Parser::option(std::string_view word, bool negated) {
     command_.has_rule = true;
     return;
   }
-  if (!command(word) && !list_option(word)) bad("unknown option `" + std::string{word} + "'");
-}
-
-void Parser::set_command(char letter) {
-  if (command_.letter != 0) bad(std::string{"can't use -"} + letter + " with -" + command_.letter);
-  command_.letter = letter;
+  const bool known =
+      command(word) || read_list_option(command_.list, word) || word == "--no-warnings";
+  if (!known) bad("unknown option `" + std::string{word} + "'");
 }
 
 bool Parser::command(std::string_view word) {
-  struct Known {
-    char letter;
-    std::string_view name;
-    bool needs_chain;
-  };
-  constexpr std::array<Known, 12> kCommands{{{'A', "--append", true},
-                                             {'D', "--delete", true},
-                                             {'R', "--replace", true},
-                                             {'I', "--insert", true},
-                                             {'L', "--list", false},
-                                             {'F', "--flush", false},
-                                             {'Z', "--zero", false},
-                                             {'N', "--new-chain", true},
-                                             {'X', "--delete-chain", false},
-                                             {'P', "--policy", true},
-                                             {'C', "--check", true},
-                                             {'h', "--help", false}}};
-  if (is(word, "-M", "--masquerading")) return command_.masquerading = true;
-  if (is(word, "-S", "--set")) {
+  constexpr std::array<CommandWord, 1> kMore{{{'C', "--check", true}}};
+  if (is_option(word, "-h", "--help")) bad("see the manual page masqctl(1)");
+  if (is_option(word, "-M", "--masquerading")) return command_.masquerading = true;
+  if (is_option(word, "-S", "--set")) {
     const auto seconds = [&] {
       const auto value = number(words_.next("a time-out"));
       if (!value) bad("-S needs three numbers of seconds");
@@ -116,50 +87,32 @@ bool Parser::command(std::string_view word) {
     command_.timeouts->udp = seconds();
     return true;
   }
-  for (const Known& known : kCommands) {
-    if (!is(word, std::string{'-', known.letter}, known.name)) continue;
-    set_command(known.letter);
-    if (known.needs_chain || words_.argument_follows())
-      command_.chain = known.letter == 'h' ? "" : words_.next("a chain");
-    if (known.letter == 'P') command_.policy = words_.next("a policy");
-    const bool numbered = known.letter == 'D' || known.letter == 'R' || known.letter == 'I';
-    const bool number_follows = numbered && words_.argument_follows() && words_.peek() != "!";
-    if (number_follows || known.letter == 'R') command_.number = place();
-    return true;
-  }
-  return false;
-}
-
-bool Parser::list_option(std::string_view word) {
-  ListOptions& list = command_.list;
-  if (is(word, "-n", "--numeric")) return list.numeric = true;
-  if (is(word, "-v", "--verbose")) return list.verbose = true;
-  if (is(word, "-x", "--exact")) return list.exact = true;
-  if (word == "--line-numbers") return list.numbers = true;
-  return word == "--no-warnings";
+  const char letter = read_command(command_, word, words_, kMore);
+  if (letter == 'P') command_.policy = words_.next("a policy");
+  return letter != 0;
 }
 
 bool Parser::part(std::string_view word, bool negated) {
   IpchainsRule& rule = command_.rule;
-  if (is(word, "-s", "--source") || word == "--src") {
+  if (is_option(word, "-s", "--source") || word == "--src") {
     address(rule.source, rule.source_ports, negated);
-  } else if (is(word, "-d", "--destination") || word == "--dst") {
+  } else if (is_option(word, "-d", "--destination") || word == "--dst") {
     address(rule.destination, rule.destination_ports, negated);
-  } else if (is(word, "--sport", "--source-port")) {
+  } else if (is_option(word, "--sport", "--source-port")) {
     port_range(rule.source_ports, false);
-  } else if (is(word, "--dport", "--destination-port")) {
+  } else if (is_option(word, "--dport", "--destination-port")) {
     port_range(rule.destination_ports, true);
   } else if (word == "--icmp-type") {
     icmp(negated);
-  } else if (is(word, "-p", "--protocol")) {
+  } else if (is_option(word, "-p", "--protocol")) {
     rule.protocol.negated = negated || words_.take("!");
     rule.protocol.value = language::protocol(words_.next("a protocol"));
     if (rule.protocol.negated && !rule.protocol.value) bad("rule would never match protocol");
-  } else if (is(word, "-i", "--interface")) {
+  } else if (is_option(word, "-i", "--interface")) {
     interface(negated);
-  } else if (is(word, "-y", "--syn")) {
+  } else if (is_option(word, "-y", "--syn")) {
     rule.syn = {true, negated};
-  } else if (is(word, "-f", "--fragments")) {
+  } else if (is_option(word, "-f", "--fragments")) {
     rule.fragment = {true, negated};
   } else {
     return false;
@@ -169,19 +122,19 @@ bool Parser::part(std::string_view word, bool negated) {
 
 bool Parser::action(std::string_view word) {
   IpchainsRule& rule = command_.rule;
-  if (is(word, "-j", "--jump")) {
+  if (is_option(word, "-j", "--jump")) {
     rule.target = words_.next("a target");
     if (rule.target == "REDIRECT" && words_.argument_follows() && words_.peek() != "!")
       rule.redirect = ports(words_.next("a port"), net::Protocol::tcp, names_).first;
-  } else if (is(word, "-m", "--mark")) {
+  } else if (is_option(word, "-m", "--mark")) {
     mark();
-  } else if (is(word, "-t", "--TOS")) {
+  } else if (is_option(word, "-t", "--TOS")) {
     type_of_service();
-  } else if (is(word, "-l", "--log")) {
+  } else if (is_option(word, "-l", "--log")) {
     rule.log = true;
-  } else if (is(word, "-b", "--bidirectional")) {
+  } else if (is_option(word, "-b", "--bidirectional")) {
     command_.bidirectional = true;
-  } else if (is(word, "-o", "--output")) {
+  } else if (is_option(word, "-o", "--output")) {
     bad("-o copied packets to a netlink device; masqgate has none: use a divert port");
   } else {
     return false;

@@ -1,17 +1,12 @@
 // What ipchains printed: listings, and the lines of ipchains-save (history 3.5, 3.7).
 
 #include "daemon/language/ipchains.hpp"
-
-#include "daemon/base/print.hpp"
+#include "daemon/language/text.hpp"
 
 namespace masqgate::language {
 namespace {
 
 using Rule = IpchainsRule;
-
-std::string bang(bool negated) {
-  return negated ? "! " : "";
-}
 
 bool is_all(const net::PortRange& range) {
   return range.first == 0 && range.last == 65535;
@@ -183,7 +178,7 @@ Ipchains read_ipchains(std::span<const std::string> lines, const Names& names) {
       }
       const bool has_name = words.front() == "ipchains" || words.front().ends_with("/ipchains");
       const auto outcome = run_ipchains(rules, std::span{words}.subspan(has_name ? 1 : 0), names);
-      if (!outcome.changed) throw Mistake{2, "it changes no rule"};
+      if (!outcome.changed && !outcome.zeroes) throw Mistake{2, "it changes no rule"};
     } catch (const Mistake& mistake) {
       wrong(i + 1, mistake.sentence);
     }

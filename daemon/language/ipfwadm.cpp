@@ -44,6 +44,7 @@ class Translation {
   char category_ = 0;
   std::vector<std::string> chains_;  // of accounting there may be two
   char command_ = 0;
+  bool zeroes_ = false;
   std::string policy_;
   std::array<std::string, 3> timeouts_;
   std::string protocol_;
@@ -83,8 +84,11 @@ void Translation::category(const std::string& word) {
 }
 
 void Translation::command(const std::string& word) {
-  if (command_ != 0) bad("can't use `" + word + "' with -" + command_);
-  command_ = word[1];
+  const bool lists_and_zeroes =
+      (command_ == 'l' && word[1] == 'z') || (command_ == 'z' && word[1] == 'l');
+  if (command_ != 0 && !lists_and_zeroes) bad("can't use `" + word + "' with -" + command_);
+  zeroes_ = zeroes_ || word[1] == 'z';
+  command_ = lists_and_zeroes ? 'l' : word[1];
   const bool wants_policy = command_ == 'p' || (has_rule() && command_ != 'c' && category_ != 'A');
   // To take a rule away its policy may be left out.
   if (wants_policy && (command_ != 'd' || words_.argument_follows()))
@@ -234,7 +238,7 @@ std::vector<Line> Translation::lines() const {
   std::vector<Line> all;
   for (const std::string& chain : chains_) switch (command_) {
       case 'l':
-        all.push_back(with_list({"-L", chain}));
+        all.push_back(with_list(zeroes_ ? Line{"-L", chain, "-Z"} : Line{"-L", chain}));
         break;
       case 'f':
         all.push_back({"-F", chain});

@@ -169,9 +169,15 @@ void flush(IptablesTable& table, const std::string& name) {
 
 IptablesOutcome carry_out(IptablesTable& table, const IptablesCommand& command, const Names& names,
                           const IptablesCounts& counts) {
+  IptablesOutcome outcome;
+  if (command.zeroes) {
+    if (!command.chain.empty()) chain_of(table, command.chain);
+    outcome.zeroes = {command.table, command.chain};
+  }
   switch (command.letter) {
     case 'L':
-      return {.output = list(table, command, names, counts)};
+      outcome.output = list(table, command, names, counts);
+      return outcome;
     case 'F':
       flush(table, command.chain);
       break;
@@ -189,8 +195,7 @@ IptablesOutcome carry_out(IptablesTable& table, const IptablesCommand& command, 
       set_policy(table, command);
       break;
     case 'Z':
-      if (!command.chain.empty()) chain_of(table, command.chain);
-      return {.zeroes = true};
+      return outcome;
     case 0:
       bad("no command specified");
     default:

@@ -108,7 +108,11 @@ using IptablesCounts =
 struct IptablesOutcome {
   std::string output{};
   bool changed = false;
-  bool zeroes = false;  // -Z, which nobody does
+  // -Z: of this chain of the table; empty: of all its chains.
+  struct Zeroing {
+    std::string table, chain;
+  };
+  std::optional<Zeroing> zeroes{};
 };
 
 // Carries out one command line, without the word "iptables". Throws Mistake with the tool's status

@@ -6,15 +6,11 @@
 
 namespace masqgate::language {
 
-struct IptablesCommand {
-  char letter = 0;  // of the command; 0: none
+struct IptablesCommand : CommandLine {
   std::string table = "filter";
-  std::string chain;
-  std::string name;        // of -E the new name, of -P the policy
-  std::size_t number = 0;  // 0: none given
+  std::string name;  // of -E the new name, of -P the policy
   IptablesRule rule;
   bool has_rule = false;
-  ListOptions list;
 };
 
 // Throws Mistake.

@@ -361,6 +361,7 @@ void Compiler::add_translation(const IptablesChain& chain, std::size_t number) {
     }
     one.update(selector(rule));
     out_.nat.push_back(std::move(one));
+    out_.origins.push_back({chain.name, number});
   }
 }
 

@@ -18,7 +18,6 @@ class Parser {
  private:
   void option(const std::string& word, bool negated);
   bool command(std::string_view word);
-  bool list_option(std::string_view word);
   bool part(std::string_view word, bool negated);
   bool module_option(std::string_view word, bool negated);
   void load_match(std::string_view name);
@@ -29,9 +28,6 @@ class Parser {
   void check_combinations();
   void check_target(const IptablesModule& target, bool has_ports) const;
   void check_options(const IptablesModule& module) const;
-  static bool is(std::string_view word, std::string_view letter, std::string_view name) {
-    return word == letter || word == name;
-  }
 
   Reader words_;
   const Names& names_;
@@ -53,65 +49,29 @@ void Parser::option(const std::string& word, bool negated) {
     for (const char letter : word.substr(1)) option(std::string{'-', letter}, false);
     return;
   }
-  if (is(word, "-t", "--table")) {
+  if (is_option(word, "-t", "--table")) {
     command_.table = words_.next("a table");
   } else if (part(word, negated) || module_option(word, negated)) {
     command_.has_rule = true;
   } else if (negated) {
     bad("`!' cannot stand before `" + word + "'");
-  } else if (is(word, "-m", "--match")) {
+  } else if (is_option(word, "-m", "--match")) {
     load_match(words_.next("a match"));
     command_.has_rule = true;
-  } else if (is(word, "-j", "--jump")) {
+  } else if (is_option(word, "-j", "--jump")) {
     jump();
     command_.has_rule = true;
-  } else if (!command(word) && !list_option(word)) {
+  } else if (!command(word) && !read_list_option(command_.list, word)) {
     bad("unknown option `" + word + "'");
   }
 }
 
 bool Parser::command(std::string_view word) {
-  struct Known {
-    char letter;
-    std::string_view name;
-    bool needs_chain;
-  };
-  constexpr std::array<Known, 11> kCommands{{{'A', "--append", true},
-                                             {'D', "--delete", true},
-                                             {'R', "--replace", true},
-                                             {'I', "--insert", true},
-                                             {'L', "--list", false},
-                                             {'F', "--flush", false},
-                                             {'Z', "--zero", false},
-                                             {'N', "--new-chain", true},
-                                             {'X', "--delete-chain", false},
-                                             {'E', "--rename-chain", true},
-                                             {'P', "--policy", true}}};
-  for (const Known& known : kCommands) {
-    if (!is(word, std::string{'-', known.letter}, known.name)) continue;
-    if (command_.letter != 0)
-      bad(std::string{"can't use -"} + known.letter + " with -" + command_.letter);
-    command_.letter = known.letter;
-    if (known.needs_chain || words_.argument_follows()) command_.chain = words_.next("a chain");
-    if (known.letter == 'P') command_.name = words_.next("a policy");
-    if (known.letter == 'E') command_.name = words_.next("a new name");
-    const bool numbered = known.letter == 'D' || known.letter == 'I' || known.letter == 'R';
-    if ((numbered && words_.argument_follows() && words_.peek() != "!") || known.letter == 'R') {
-      const auto value = number(words_.next("a rule number"));
-      if (!value || *value == 0) bad("invalid rule number specified");
-      command_.number = *value;
-    }
-    return true;
-  }
-  return false;
-}
-
-bool Parser::list_option(std::string_view word) {
-  ListOptions& list = command_.list;
-  if (is(word, "-n", "--numeric")) return list.numeric = true;
-  if (is(word, "-v", "--verbose")) return list.verbose = true;
-  if (is(word, "-x", "--exact")) return list.exact = true;
-  return word == "--line-numbers" && (list.numbers = true);
+  constexpr std::array<CommandWord, 1> kMore{{{'E', "--rename-chain", true}}};
+  const char letter = read_command(command_, word, words_, kMore);
+  if (letter == 'P') command_.name = words_.next("a policy");
+  if (letter == 'E') command_.name = words_.next("a new name");
+  return letter != 0;
 }
 
 bool Parser::part(std::string_view word, bool negated) {
@@ -120,19 +80,19 @@ bool Parser::part(std::string_view word, bool negated) {
     prefix.negated = negated || words_.take("!");
     prefix.value = network(words_.next("an address"), names_);
   };
-  if (is(word, "-s", "--source") || word == "--src") {
+  if (is_option(word, "-s", "--source") || word == "--src") {
     side(rule.source);
-  } else if (is(word, "-d", "--destination") || word == "--dst") {
+  } else if (is_option(word, "-d", "--destination") || word == "--dst") {
     side(rule.destination);
-  } else if (is(word, "-p", "--protocol") || word == "--proto") {
+  } else if (is_option(word, "-p", "--protocol") || word == "--proto") {
     rule.protocol.negated = negated || words_.take("!");
     rule.protocol.value = language::protocol(words_.next("a protocol"));
     if (rule.protocol.negated && !rule.protocol.value) bad("rule would never match protocol");
-  } else if (is(word, "-i", "--in-interface")) {
+  } else if (is_option(word, "-i", "--in-interface")) {
     interface(rule.in, negated);
-  } else if (is(word, "-o", "--out-interface")) {
+  } else if (is_option(word, "-o", "--out-interface")) {
     interface(rule.out, negated);
-  } else if (is(word, "-f", "--fragment")) {
+  } else if (is_option(word, "-f", "--fragment")) {
     rule.fragment = {true, negated};
   } else {
     return false;

@@ -1,19 +1,12 @@
 // What iptables printed: listings, and the lines of iptables-save (history 3.8).
 
-#include <algorithm>
-
 #include "daemon/language/iptables_words.hpp"
-
-#include "daemon/base/print.hpp"
+#include "daemon/language/text.hpp"
 
 namespace masqgate::language {
 namespace {
 
 using Rule = IptablesRule;
-
-std::string bang(bool negated) {
-  return negated ? "! " : "";
-}
 
 std::string prefix_words(const char* option, const Rule::Part<net::Prefix>& side) {
   if (side.value.length() == 0 && !side.negated) return "";
@@ -138,7 +131,8 @@ void Loader::take(std::string_view line) {
   std::vector<std::string> command;
   if (!is_script) command = {"-t", open_};
   command.insert(command.end(), words.begin() + (is_script ? 1 : 0), words.end());
-  if (!run_iptables(rules_, command, names_).changed) throw Mistake{2, "it changes no rule"};
+  const IptablesOutcome outcome = run_iptables(rules_, command, names_);
+  if (!outcome.changed && !outcome.zeroes) throw Mistake{2, "it changes no rule"};
 }
 
 Iptables Loader::result(std::size_t lines) {

@@ -15,7 +15,9 @@ std::string lower(std::string_view text) {
 }  // namespace
 
 void RuleCounts::add(const std::string& chain, const std::string& rule, Count count) {
-  chains_[chain][rule] = count;
+  Count& all = chains_[chain][rule];
+  all.packets += count.packets;
+  all.bytes += count.bytes;
 }
 
 // Rule 3 may be there as "3", "3b", "3c"; what stands in front of it, as "3-1", is its log.
@@ -36,12 +38,9 @@ Count RuleCounts::sum(const std::string& chain, std::size_t rule) const {
 }
 
 Count RuleCounts::ipchains(std::string_view chain, std::size_t rule) const {
-  if (chain == "input") return sum("prerouting", rule);
-  if (chain == "forward") return sum("forward", rule);
-  if (chain == "output") return sum("leaving", rule);
   Count all;
-  for (const char* suffix : {"-in", "-forward", "-out"}) {
-    const Count one = sum(std::string{chain} + suffix, rule);
+  for (const std::string& name : chains_of_ipchains(chain)) {
+    const Count one = sum(name, rule);
     all.packets += one.packets;
     all.bytes += one.bytes;
   }
@@ -49,13 +48,25 @@ Count RuleCounts::ipchains(std::string_view chain, std::size_t rule) const {
 }
 
 Count RuleCounts::iptables(std::string_view table, std::string_view chain, std::size_t rule) const {
+  return sum(chain_of_iptables(table, chain), rule);
+}
+
+std::vector<std::string> chains_of_ipchains(std::string_view chain) {
+  if (chain == "input") return {"prerouting"};
+  if (chain == "forward") return {"forward"};
+  if (chain == "output") return {"leaving"};
+  const std::string name{chain};
+  return {name + "-in", name + "-forward", name + "-out"};
+}
+
+std::string chain_of_iptables(std::string_view table, std::string_view chain) {
   const bool own_hook = chain == "PREROUTING" || chain == "POSTROUTING";
   const bool built_in = own_hook || chain == "INPUT" || chain == "FORWARD" || chain == "OUTPUT";
-  if (table == "nat") return {};
-  if (built_in && (table == "filter" || own_hook)) return sum(lower(chain), rule);
+  if (table == "nat") return "nat " + std::string{chain};  // no chain of masqgate's has a blank
+  if (built_in && (table == "filter" || own_hook)) return lower(chain);
   std::string name = std::string{table} + "-" + std::string{chain};
   std::ranges::replace(name, '.', '_');
-  return sum(name, rule);
+  return name;
 }
 
 }  // namespace masqgate::language

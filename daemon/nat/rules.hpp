@@ -58,6 +58,7 @@ struct SourceRule {
   net::Prefix network;
   Behaviour behaviour;
   std::uint8_t timeout_set = 0;  // of conntrack::RuleTimeouts
+  std::uint16_t number = 0;      // of the rule in the document, for its counter
 };
 
 // For what comes in by a port, or is sent to an address of a port.
@@ -74,12 +75,15 @@ struct DestinationRule {
   AddressRange to;
   net::PortRange ports{0, 0};  // 0 to 0: the port stays; else counted from the selector's first
   net::Prefix network;
+  std::uint16_t number = 0;
 };
 
 struct Rules {
   std::vector<SourceRule> source;
   std::vector<DestinationRule> destination;
   bool loose_udp = false;  // ip_masq_udp_dloose
+  // By number: of all that a rule says. One that stays the same goes on with what it has counted.
+  std::vector<std::uint64_t> fingerprints;
 
   // Null if nothing fits.
   const SourceRule* source_for(PortIndex egress, const Tuple& tuple) const;

@@ -32,6 +32,7 @@ struct Counters {
   std::uint64_t consumed = 0;  // packets that went on as their fragments
   std::uint64_t shortcuts =
       0;  // packets that took the short cut, all of them also frames out or drops
+  std::uint64_t connections_refused = 0;  // ended, because new rules do not admit them
   std::array<std::uint64_t, kDropReasons> drops{};
   std::array<std::array<StageCounters, kMostStages>, kLists> stages{};
 

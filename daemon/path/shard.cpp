@@ -46,13 +46,21 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
     trails_.adopt(policy_->ruleset->fingerprints());
     rule_memory_.adopt(*policy_->ruleset);
     diverting_.desk().set_rules(policy_->ruleset->divert_terms());
+    sets_change_ = policy_->ruleset->next_end(now_);
   }
   for (std::size_t i = 0; i < policy_->ports.size(); ++i)
     rule_memory_.mtus[i] = static_cast<std::uint16_t>(std::min(policy_->ports[i].mtu, 65535u));
+  nat_counters_.adopt(policy_->nat.fingerprints);
   helpers_.configure(policy_->helpers, policy_->nat, now_);
   connections_.set_reserve(policy_->limits.reserve);
   if (policy_->limits.hosts.prefix_v6 != before->limits.hosts.prefix_v6) count_hosts();
   lost_addresses_.update(*before, *policy_);
+}
+
+// What was decided with the help of the element is void.
+void Shard::end_set_elements() {
+  ++policy_generation_;
+  sets_change_ = policy_->ruleset->next_end(now_);
 }
 
 void Shard::tell_wall_clock(std::int64_t seconds) {
@@ -66,6 +74,7 @@ void Shard::tell_wall_clock(std::int64_t seconds) {
 std::size_t Shard::drain(PortIndex port, Side side, port::Interface& queue, std::size_t most,
                          Time now) {
   now_ = now;
+  if (now >= sets_change_) end_set_elements();
   InterfaceCounters& counters = slot(port, side).counters;
   std::size_t count = 0;
   for (; count < most; ++count) {
@@ -237,6 +246,12 @@ bool Shard::remove_connection(std::uint64_t id) {
     return false;
   connections_.remove(connection);
   return true;
+}
+
+bool Shard::end_refused(std::uint64_t id) {
+  const bool ended = remove_connection(id);
+  if (ended) ++counters_.connections_refused;
+  return ended;
 }
 
 void Shard::send_error(const Packet& about, icmp::Message message) {

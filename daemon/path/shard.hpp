@@ -69,6 +69,9 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   // False if there is no such connection (any more).
   bool remove_connection(std::uint64_t id);
 
+  // The same for one that the rules do not admit any more, and counts it.
+  bool end_refused(std::uint64_t id);
+
   const Policy& policy() const { return *policy_; }
   conntrack::Table& connections() { return connections_; }
   const conntrack::Table& connections() const { return connections_; }
@@ -111,6 +114,13 @@ class Shard final : conntrack::Observer, conntrack::Gate {
     return slot(port, side).counters;
   }
   std::vector<RuleCounter> rule_counters() const { return trails_.totals(); }
+  void zero_rule_counters(const std::vector<bool>& which) { trails_.zero(which); }
+  // Of rules of translation, by their number: of first packets, which alone come to them.
+  const std::vector<RuleCounter>& nat_counters() const { return nat_counters_.all(); }
+  void zero_nat_counters(const std::vector<bool>& which) { nat_counters_.zero(which); }
+  void count_translation(std::uint16_t rule, const Packet& packet) {
+    nat_counters_.add(rule, {1, packet.frame.ip().size(), now_});
+  }
   // What rules remember between packets.
   firewall::Memory& rule_memory() {
     rule_memory_.now = now_;
@@ -168,6 +178,7 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   std::optional<Verdict> take_shortcut(Packet& packet);
   void finish(Packet& packet, Verdict verdict);
   void resume_parked();
+  void end_set_elements();
   static net::IpAddress final_recipient(const Packet& about);
   void removed(const conntrack::Connection& connection) noexcept override;
   Answer ask(const Packet& packet) noexcept override;
@@ -196,7 +207,9 @@ class Shard final : conntrack::Observer, conntrack::Gate {
   SynProxy syn_proxy_;
   icmp::RateLimiter error_limit_;
   TrailBook trails_;
+  RuleCounters nat_counters_;
   firewall::Memory rule_memory_;
+  Time sets_change_ = firewall::NamedSet::kNever;  // an element of a set ends
   Counters counters_;
   std::array<std::array<Slot, 2>, kMostPorts> slots_{};
   Trace* trace_ = nullptr;

@@ -26,6 +26,7 @@ net::IpAddress forward_address(Shard& shard, const Packet& packet, const nat::Ad
 
 void apply(Shard& shard, const Packet& packet, const nat::DestinationRule& rule) {
   using Kind = nat::DestinationRule::Kind;
+  shard.count_translation(rule.number, packet);
   Tuple& reply = packet.connection->reply;
   if (rule.kind == Kind::network)
     reply.source_address = nat::map_network(packet.tuple.destination_address, rule.network);
@@ -197,14 +198,17 @@ std::optional<DropReason> choose_source(Shard& shard, Packet& packet) {
   Connection& connection = *packet.connection;
   const Policy& policy = shard.policy();
   const auto* rule = policy.source_rule_for(packet.egress, packet.tuple);
+  if (rule != nullptr) shard.count_translation(rule->number, packet);
   if (connection.is_expected() &&
       connection.reply.destination_address != connection.original.source_address)
     return follow_master(shard, packet, rule);
   if (rule != nullptr && rule->kind != nat::SourceRule::Kind::none)
     return take_source(shard, packet, *rule,
                        shard.port(packet.egress).source_towards(visible_from(packet)));
-  if (const auto* own = hairpin_rule(policy, packet))
-    return take_source(shard, packet, *own, connection.original.destination_address);
+  if (const auto* seen_outside = hairpin_rule(policy, packet)) {
+    shard.count_translation(seen_outside->number, packet);
+    return take_source(shard, packet, *seen_outside, connection.original.destination_address);
+  }
   // The router's own connections hold their ports against masqueraded ones (M9).
   if (connection.has(Connection::kLocal)) {
     const nat::AddressRange own{packet.tuple.source_address, packet.tuple.source_address};

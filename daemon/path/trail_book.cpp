@@ -1,7 +1,6 @@
 #include "daemon/path/trail_book.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 namespace masqgate::path {
@@ -17,30 +16,24 @@ std::uint32_t hash(const Trail& trail) {
   return static_cast<std::uint32_t>(hash.finish());
 }
 
-void add(RuleCounter& counter, const RuleCounter& more) {
-  counter.packets += more.packets;
-  counter.bytes += more.bytes;
-  counter.last = std::max(counter.last, more.last);
-}
-
 }  // namespace
 
 TrailBook::TrailBook() : index_{kMost} {
   trails_.reserve(kMost);
 }
 
+void TrailBook::settle() {
+  for (Entry& entry : trails_) {
+    for (const std::uint16_t rule : rules_of(entry.trail)) rules_.add(rule, entry.counter);
+    entry.counter = {};
+  }
+}
+
 void TrailBook::adopt(std::vector<std::uint64_t> fingerprints) {
-  std::unordered_map<std::uint64_t, RuleCounter> known;
-  const std::vector<RuleCounter> before = totals();
-  for (std::size_t i = 0; i < before.size(); ++i)
-    if (fingerprints_[i] != 0) known.emplace(fingerprints_[i], before[i]);
+  settle();
   trails_.clear();
   index_ = HashIndex{kMost};
-  rules_.assign(fingerprints.size(), {});
-  for (std::size_t i = 0; i < fingerprints.size(); ++i)
-    if (const auto found = known.find(fingerprints[i]); found != known.end())
-      rules_[i] = found->second;
-  fingerprints_ = std::move(fingerprints);
+  rules_.adopt(std::move(fingerprints));
 }
 
 std::optional<std::uint16_t> TrailBook::intern(const Trail& trail) {
@@ -56,15 +49,14 @@ std::optional<std::uint16_t> TrailBook::intern(const Trail& trail) {
 }
 
 void TrailBook::count(const Trail& trail, std::size_t bytes, Time now) {
-  for (const std::uint16_t rule : rules_of(trail))
-    if (rule < rules_.size()) add(rules_[rule], {1, bytes, now});
+  for (const std::uint16_t rule : rules_of(trail)) rules_.add(rule, {1, bytes, now});
 }
 
 std::vector<RuleCounter> TrailBook::totals() const {
-  std::vector<RuleCounter> all = rules_;
+  std::vector<RuleCounter> all = rules_.all();
   for (const Entry& entry : trails_)
     for (const std::uint16_t rule : rules_of(entry.trail))
-      if (rule < all.size()) add(all[rule], entry.counter);
+      if (rule < all.size()) all[rule].add(entry.counter);
   return all;
 }
 

@@ -12,14 +12,9 @@
 #include "daemon/base/clock.hpp"
 #include "daemon/base/hash_index.hpp"
 #include "daemon/packet/packet.hpp"
+#include "daemon/path/rule_counters.hpp"
 
 namespace masqgate::path {
-
-struct RuleCounter {
-  std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;
-  Time last{};  // of the last packet; the epoch: there was none
-};
 
 class TrailBook {
  public:
@@ -42,6 +37,11 @@ class TrailBook {
   }
 
   std::vector<RuleCounter> totals() const;  // by rule counter
+  // These begin at zero again.
+  void zero(const std::vector<bool>& which) {
+    settle();
+    rules_.zero(which);
+  }
 
  private:
   struct Entry {
@@ -50,8 +50,9 @@ class TrailBook {
   };
   HashIndex index_;
   std::vector<Entry> trails_;
-  std::vector<RuleCounter> rules_;
-  std::vector<std::uint64_t> fingerprints_;  // of the rules
+  // What was counted on trails goes to their rules.
+  void settle();
+  RuleCounters rules_;
 };
 
 }  // namespace masqgate::path

@@ -1,5 +1,8 @@
 #include "daemon/state/tree.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace masqgate::state {
 namespace {
 
@@ -11,6 +14,31 @@ std::string below(std::string_view folder) {
 bool well_formed(std::string_view path) {
   return !path.empty() && path.front() != '/' && path.back() != '/' &&
          path.find("//") == std::string_view::npos;
+}
+
+std::vector<std::string_view> parts_of(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    parts.push_back(path.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
+// The names that the path has where the pattern has braces; empty if it does not fit.
+std::optional<std::vector<std::string>> names_in(std::string_view pattern, std::string_view path) {
+  const auto wanted = parts_of(pattern), given = parts_of(path);
+  if (wanted.size() != given.size()) return std::nullopt;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (given[i].empty()) return std::nullopt;
+    if (wanted[i].starts_with('{'))
+      names.emplace_back(given[i]);
+    else if (wanted[i] != given[i])
+      return std::nullopt;
+  }
+  return names;
 }
 
 }  // namespace
@@ -29,6 +57,18 @@ void Tree::add(std::string path, Node node) {
 const Node* Tree::find(std::string_view path) const {
   const auto found = nodes_.find(path);
   return found == nodes_.end() ? nullptr : &found->second;
+}
+
+std::optional<Node> Tree::grow(std::string_view path) const {
+  for (std::size_t slash = path.find('/'); slash != std::string_view::npos;
+       slash = path.find('/', slash + 1)) {
+    const Node* node = find(path.substr(0, slash));
+    if (node == nullptr) continue;
+    for (const Branch& branch : node->branches)
+      if (auto names = names_in(branch.pattern, path.substr(slash + 1)))
+        return branch.node(std::move(*names));
+  }
+  return std::nullopt;
 }
 
 bool Tree::is_folder(std::string_view path) const {

@@ -2,8 +2,9 @@
 // door.
 //
 // A Node is what a path offers: a JSON document, an exact text, a way to write either, a way to
-// remove children. REST (web/) maps URL to node and method to operation; the virtual tree (proc/)
-// maps file to node. Neither door knows what stands behind a node, so the two cannot drift apart.
+// add or remove children. What stands below a node under names that come and go (the rules of a
+// chain) are its branches. REST (web/) maps URL to node and method to operation; the virtual tree (proc/)
+// maps file to node, and shows no branches. Neither door knows what stands behind a node, so the two cannot drift apart.
 //
 // All operations run on the control thread and may wait (coroutines); they throw Error.
 
@@ -13,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -55,6 +57,21 @@ struct Parameter {
   std::string summary;
 };
 
+// What was added; without a name nothing was, as in a dry run.
+struct Created {
+  std::string name;
+  Json shown;
+};
+
+struct Node;
+// Nodes below a node whose names are not known beforehand.
+struct Branch {
+  std::string pattern;  // "{chain}/rules/{rule}": a part in braces is any name
+  // The node of these names, in the order of the pattern. Whether there is such a thing its
+  // operations and its version() say (not_found).
+  std::function<Node(std::vector<std::string>)> node;
+};
+
 struct Node {
   std::string summary;                  // one sentence; openapi.json quotes it
   std::vector<Parameter> parameters{};  // what read() understands
@@ -67,8 +84,12 @@ struct Node {
       write_text{};  // what the shell wrote, newline included
   std::function<asio::awaitable<void>(std::string)> remove{};  // removes the child with this name
   // The current version of the document (an ETag without quotes). A node that has one can only be
-  // written by whoever names it (REST: If-Match).
+  // changed by whoever names it (REST: If-Match). Empty: it is not there yet, and write() makes it.
   std::function<std::string()> version{};
+  std::function<asio::awaitable<Created>(Json, Query)> create{};  // adds a child
+  // Removes the node itself, or what the query names of it; null, or what to show.
+  std::function<asio::awaitable<Json>(Query)> erase{};
+  std::vector<Branch> branches{};
 };
 
 class Tree {
@@ -79,6 +100,8 @@ class Tree {
 
   // The node at exactly this path, or null. Folders are not nodes.
   const Node* find(std::string_view path) const;
+  // The node that a branch has at this path; empty if none has. Throws what Branch::node throws.
+  std::optional<Node> grow(std::string_view path) const;
   // Names directly below this folder ("" is the root), sorted; empty if there is no such folder.
   std::vector<std::string> list(std::string_view folder) const;
   bool is_folder(std::string_view path) const;

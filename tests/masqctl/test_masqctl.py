@@ -59,6 +59,34 @@ class Views(WithRouter):
                 self.assertIsInstance(json.loads(self.ctl(command, "--json")), dict)
                 self.assertIsInstance(json.loads(self.ctl("--json", command)), dict)
 
+    def test_rules_one_at_a_time(self):
+        self.assertEqual(self.ctl("rules", "show", "forward", "ssh"), '{\n  "id": "ssh"\n}\n')
+        self.assertEqual(self.ctl("rules", "show", "forward"), "[]\n")
+        self.assertIn("chain forward, rule missing: there is no missing",
+                      self.ctl("rules", "show", "forward", "missing", code=1))
+        self.assertEqual(self.ctl("rules", "add", "forward", '{"id": "ssh"}', "--before", "x"), "added ssh\n")
+        self.assertEqual(self.ctl("rules", "add", "forward", "-", given='{"id": "other"}'), "added other\n")
+        self.assertEqual(self.ctl("rules", "add", "forward", self.file("{}")), "added\n")
+        self.assertIn("one already", self.ctl("rules", "add", "forward", '{"id": "taken"}', code=1))
+        self.assertIn("No such file", self.ctl("rules", "add", "forward", "nowhere.json", code=2))
+        self.ctl("rules", "add", "forward", "{}", "--before", "x", "--after", "y", code=2)
+        self.assertEqual(self.ctl("rules", "replace", "forward", "ssh", "{}"), "replaced ssh\n")
+        self.assertEqual(self.ctl("rules", "delete", "forward", "ssh"), "deleted ssh\n")
+        self.assertIn("there is no missing", self.ctl("rules", "delete", "forward", "missing", code=1))
+        self.ctl("rules", "delete", "forward", code=2)
+        self.assertEqual(json.loads(self.ctl("rules", "--json")), {"rules": []})
+
+    def test_sets(self):
+        self.assertEqual(self.ctl("sets").split(), ["SET", "KIND", "ELEMENT", "TIMEOUT", "EXPIRES"])
+        self.assertEqual(json.loads(self.ctl("sets", "--json")), {})
+        self.assertEqual(self.ctl("sets", "add", "a", "10.0.0.0/8"), "")
+        self.assertEqual(json.loads(self.ctl("sets", "add", "a", "::1", "--timeout", "60", "--json")),
+                         {"element": "::1", "timeout": 60})
+        self.ctl("sets", "add", "a", "::1", "--timeout", "-5", code=2)
+        self.ctl("sets", "add", "a", code=2)
+        self.assertEqual(self.ctl("sets", "delete", "a", "10.0.0.0/8"), "")
+        self.assertIn("set a: there is no missing", self.ctl("sets", "delete", "a", "missing", code=1))
+
     def test_get(self):
         self.assertEqual(self.ctl("get", "net/ip_masq/tcp"), "net/ip_masq/tcp\n")
         self.assertEqual(self.ctl("get", "/healthz"), "ok\n")

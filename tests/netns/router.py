@@ -79,13 +79,27 @@ class Rest:
     def get(self, path, **query):
         return self.request("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)[1]
 
-    def delete(self, path):
-        return self.request("DELETE", path)[1]
+    def delete(self, path, **query):
+        """Removes what is there now."""
+        return self._change("DELETE", path, None, query)
 
-    def put(self, path, document):
+    def post(self, path, document, **query):
+        """Adds to what is there now."""
+        return self._change("POST", path, document, query)
+
+    def _change(self, method, path, document, query):
+        try:
+            etag = self.request("GET", path)[0].get("ETag")
+        except Refused as refusal:  # what has no document, as a connection, has no version
+            if refusal.status not in (404, 405):
+                raise
+            etag = None
+        target = f"{path}?{urllib.parse.urlencode(query)}" if query else path
+        return self.request(method, target, document, {"If-Match": etag} if etag else None)[1]
+
+    def put(self, path, document, **query):
         """Replaces the document that is there now."""
-        headers, _ = self.request("GET", path)
-        return self.request("PUT", path, document, {"If-Match": headers.get("ETag", "*")})[1]
+        return self._change("PUT", path, document, query)
 
     def pages(self, path, key, **query):
         """All items of a listing that comes in pages."""

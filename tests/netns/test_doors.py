@@ -127,7 +127,7 @@ def contract(lab):
     rest, document = lab.masqgate.rest, lab.masqgate.rest.get("/openapi.json")
     files = {f"/v1/{path.relative_to(lab.masqgate.tree)}" for path in lab.masqgate.tree.rglob("*") if path.is_file()}
     described = offers(document)
-    readable = {url for url, method in described if method == "get" and url.startswith("/v1/")}
+    readable = {url for url, method in described if method == "get" and url.startswith("/v1/") and "{" not in url}
     check_equal(files, readable - {"/v1/openapi.json"}, "what the tree shows, and the contract")
     seen = 0
     for url in sorted(files):

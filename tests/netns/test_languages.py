@@ -232,6 +232,48 @@ def mistakes(lab):
         check_equal((refusal.status, refusal.problem["pointer"]), (422, "/firewall/ipchains/1"), "place")
 
 
+def counts(listing):
+    """Packets of the rows of a verbose listing, by target."""
+    rows = [line.split() for line in listing.splitlines() if line[:1] == " " and "pkts" not in line]
+    return {row[2]: int(row[0]) for row in rows}
+
+
+@story("K-20: -Z lets counters begin at zero, -L -Z lists them first, and table nat counts connections", needs_masqgate=True)
+def zeroing(lab):
+    tools = start(lab)
+
+    def ping(times):
+        lab.alice.run("ping", "-c", str(times), "-i", "0.2", "-W", "5", l.INTERNET)
+    tools.script("iptables -t nat -A POSTROUTING -o wan0 -j MASQUERADE; iptables -A FORWARD -i lan -j ACCEPT;"
+                 "iptables -A FORWARD -i wan -j ACCEPT; iptables -A INPUT -p icmp -j ACCEPT")
+    lab.alice.run("ping", "-c", "1", "-W", "5", l.ROUTER_LAN)
+    ping(3)
+    ping(2)
+    nat = counts(tools.run("iptables", "-t", "nat", "-L", "POSTROUTING", "-n", "-v"))
+    check_equal(nat, {"MASQUERADE": 2}, "connections that table nat has counted")
+    listed = tools.run("iptables", "-L", "FORWARD", "-v", "-Z")
+    check_equal([line.split()[0] for line in listed.splitlines()[2:4]], ["5", "5"], f"packets in {listed}")
+    check_equal(counts(tools.run("iptables", "-L", "FORWARD", "-v"))["ACCEPT"], 0, "after -Z")
+    check(counts(tools.run("iptables", "-L", "INPUT", "-v"))["ACCEPT"] > 0, "another chain begins at zero, too")
+    check_equal(counts(tools.run("iptables", "-t", "nat", "-L", "POSTROUTING", "-v")), nat, "another table, too")
+    check(f"[{2}:" in tools.run("iptables-save", "-c", "-t", "nat"), "iptables-save -c of table nat")
+    tools.run("iptables", "-t", "nat", "-Z")
+    check_equal(counts(tools.run("iptables", "-t", "nat", "-L", "POSTROUTING", "-v")), {"MASQUERADE": 0}, "nat after -Z")
+    tools.script("iptables -F; iptables -t nat -F")
+
+    tools.script("ipchains -A forward -i wan0 -s 192.168.0.0/24 -j MASQ; ipchains -A input -p icmp -j ACCEPT")
+    ping(3)
+    listed = tools.run("ipchains", "-L", "input", "-v", "-Z")
+    check_equal(counts(listed)["ACCEPT"], 6, f"packets in {listed}")
+    check_equal(counts(tools.run("ipfwadm", "-I", "-l", "-e", "-z"))["ACCEPT"], 0, "after -Z")
+    check_equal(counts(tools.run("ipchains", "-L", "forward", "-v"))["MASQ"], 3, "another chain")
+    ping(1)
+    tools.run("ipchains", "-Z")
+    check_equal(set(counts(tools.run("ipchains", "-L", "-v")).values()), {0}, "all")
+    done = tools.run("iptables", "-Z", "NOWHERE", check=False)
+    check_equal(done.returncode, 1, "a chain that is not there")
+
+
 @story("K-20: twenty commands at once all take effect", needs_masqgate=True)
 def together(lab):
     tools = start(lab)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Reloads under load: rules are replaced as often as the door takes it, up to 100 times a second, while connections
 begin and go on. Paired rules tell a packet that was judged by two rule sets; RELOAD_SECONDS=60 makes it long."""
+import json
 import os
 import threading
 import time
@@ -104,6 +105,95 @@ def sets(lab):
     rest.put("/v1/sets", {"blocked": {"addresses": []}})
     lab.alice.run("ping", "-c", "1", "-W", "5", l.INTERNET)
     check_equal(dropped(), before, "the counter of the rule")
+
+
+@story("F7: ?rejudge=1 lists the connections that new rules would not admit, and on confirmation they end",
+       needs_masqgate=True)
+def rejudge(lab):
+    lab.masqgate.start()
+    rest = lab.masqgate.rest
+    servers.TcpEcho(lab.server)
+    servers.UdpEcho(lab.server)
+    connections = {host: servers.connect(host, (l.INTERNET, 7)) for host in (lab.alice, lab.bob, lab.carol)}
+    check(servers.echoed(servers.udp_socket(lab.alice), (l.INTERNET, 7)), "no answer")
+    ids = {c["original"]["source"]: c["id"] for c in lab.masqgate.connections(protocol="tcp")}
+    rules = "/v1/firewall/forward/rules"
+    rule = {"id": "no-echo", "protocol": "tcp", "source": l.LAN, "destination_port": "7", "action": "drop"}
+    before = rest.get("/v1/config")
+
+    def refused_of(report):
+        return {(c["id"], c["refused_by"]["rule"]) for c in report["rejudge"]["connections"]}
+    inside = {(ids[l.ALICE], "no-echo"), (ids[l.BOB], "no-echo")}
+    tried = rest.post(rules, rule, before="out-lan", rejudge="1")
+    check_equal(refused_of(tried), inside, "listed")
+    check_equal((tried["rejudge"]["judged"], tried["rejudge"]["ended"]), (4, 0), "judged and ended")
+    check_equal(rest.get("/v1/config"), before, "the configuration after a question")
+    check(all(servers.answers(one) for one in connections.values()), "a connection ended by a question")
+    rest.post(rules, rule, before="out-lan")
+    check(all(servers.answers(one) for one in connections.values()), "established connections do not stay")
+    again = rest.put("/v1/config", rest.get("/v1/config"), rejudge="1")
+    check_equal((refused_of(again), again["changes"]), (inside, []), "by the rules in force")
+    file = lab.directory / "same.json"
+    file.write_text(json.dumps(rest.get("/v1/config")))
+    shown = lab.router.run(lab.masqgate.control, "--socket", rest.path, "config", "apply", "--rejudge", file).stdout
+    check("refused 2, ended 2" in shown, f"masqctl said {shown}")
+    check(ids[l.ALICE] in shown and "forward/no-echo" in shown, f"masqctl said {shown}")
+    left = {c["original"]["source"] for c in lab.masqgate.connections(protocol="tcp")}
+    check_equal(left, {l.CAROL}, "connections that stay")
+    check(servers.answers(connections[lab.carol]), "carol's connection ended")
+    check_equal(rest.get("/v1/status")["connections"]["refused"], 2, "counted")
+    connections[lab.alice].settimeout(1)
+    check(not servers.answers(connections[lab.alice]), "alice's connection goes on")
+    drops = rest.get("/v1/drops")["drops"]
+    check(drops["rule"] > 0, f"its packets were not judged anew: {drops}")
+    try:
+        rest.put("/v1/config", before, rejudge="perhaps")
+        raise l.Failed("was taken")
+    except r.Refused as refusal:
+        check_equal(refusal.status, 400, "an unknown word")
+
+
+@story("F2: an element of a set has its time, shows what is left, goes on over a reload, and is gone", needs_masqgate=True)
+def timeouts(lab):
+    config = r.configuration()
+    config["sets"] = {"blocked": {"addresses": [l.BOB], "timeout": 0}}
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "set", "source_set": "blocked", "action": "drop"})
+    lab.masqgate.start(config)
+    rest = lab.masqgate.rest
+
+    def passes(host):
+        return host.run("ping", "-c", "1", "-W", "1", l.INTERNET, check=False).returncode == 0
+
+    def masqctl(*words):
+        return lab.router.run(lab.masqgate.control, "--socket", rest.path, *words).stdout
+    l.wait_until(lambda: passes(lab.alice), "alice to come through")
+    begin = time.monotonic()
+    masqctl("sets", "add", "blocked", l.ALICE, "--timeout", "6")
+    check(not passes(lab.alice), "alice came through although she was put in")
+    version = rest.request("GET", "/v1/sets")[0]["ETag"]
+    rest.put("/v1/config", rest.get("/v1/config"))
+    _, shown = rest.get("/v1/sets/blocked")["addresses"]
+    left, passed = shown.pop("expires"), time.monotonic() - begin
+    check_equal(shown, {"element": l.ALICE, "timeout": 6}, "the element")
+    check(6 - passed <= left < 6, f"{left} s are left when {passed} s have passed: the reload began anew")
+    check(l.ALICE in masqctl("sets"), "masqctl does not show it")
+    check_equal(rest.request("GET", "/v1/sets")[0]["ETag"], version, "time that passes is no new version")
+    l.wait_until(lambda: passes(lab.alice), "alice's time to be over")
+    check(time.monotonic() - begin > 6, "it was over too soon")
+    check_equal(rest.get("/v1/sets"), {"blocked": {"addresses": [l.BOB]}}, "what is left")
+    check(not passes(lab.bob), "bob has no time-out")
+    masqctl("sets", "delete", "blocked", l.BOB)
+    l.wait_until(lambda: passes(lab.bob), "bob to come through")
+    masqctl("sets", "add", "blocked", "10.0.0.0/8")
+    check_equal(rest.get("/v1/sets/blocked/elements"), ["10.0.0.0/8"], "elements")
+    for method, path, document, status in (("POST", "blocked", {"element": "x"}, 422), ("POST", "none", "10.0.0.1", 404),
+                                           ("DELETE", "blocked", None, 400)):
+        try:
+            rest.request(method, f"/v1/sets/{path}/elements", document)
+            raise l.Failed("was taken")
+        except r.Refused as refusal:
+            check_equal(refusal.status, status, f"{method} {path}")
+            check_equal(refusal.problem.get("pointer", ""), "/element" if status == 422 else "", "place")
 
 
 if __name__ == "__main__":

@@ -303,3 +303,77 @@ TEST_CASE("F2 demasqueraded: answers and their errors, not what begins") {
   CHECK(router.left(kWan).empty());
   CHECK(router.drops(DropReason::rule) == 1);
 }
+
+TEST_CASE("F2 sets: what an element let through ends with it, short cut or not") {
+  for (const bool shortcuts : {false, true}) {
+    CAPTURE(shortcuts);
+    TestRouter router{{.region = {}, .max_connections = 256, .take_shortcuts = shortcuts}};
+    static const std::vector<std::string> kPorts{"lan", "wan"};
+    const auto sets = json::Json::parse(
+        R"({"guests": {"addresses": [{"element": "192.168.1.10", "timeout": 10}]}})");
+    const auto chains = json::Json::parse(R"({"forward": {"policy": "drop", "rules": [
+        {"id": "guests", "source_set": "guests", "action": "accept"},
+        {"id": "answers", "in": "wan", "action": "accept"}]}})");
+    router.policy.ruleset = std::make_shared<const firewall::Ruleset>(
+        firewall::from_json(json::Value{chains, "/firewall"}, kPorts,
+                            firewall::read_sets(json::Value{sets, "/sets"}, router.now())));
+    router.apply();
+    converse(router);
+    const auto speak = [&] {
+      router.arrive(kLan, udp().from(kClient, 4000).to(kServer, 53).payload("question"));
+      return router.left(kWan).size();
+    };
+    const auto before = router.shard.counters().shortcuts;
+    router.pass(std::chrono::seconds{10} - Duration{1});
+    CHECK(speak() == 1);
+    CHECK((router.shard.counters().shortcuts > before) == shortcuts);
+    router.pass(Duration{1});
+    CHECK(speak() == 0);
+    CHECK(router.drops(DropReason::rule) == 1);
+    CHECK(router.imbalance() == "");
+  }
+}
+
+TEST_CASE("F1: counters begin at zero again where that is wanted, those on short cuts too") {
+  TestRouter router;
+  rules(router, R"({"forward": {"rules": [
+    {"id": "zeroed", "action": "continue"}, {"id": "other", "action": "accept"}]}})");
+  converse(router);
+  REQUIRE(router.shard.counters().shortcuts > 0);
+  CHECK(router.shard.rule_counters()[0].packets == 6);
+  router.shard.zero_rule_counters({true, false, false});
+  CHECK(router.shard.rule_counters()[0].packets == 0);
+  CHECK(router.shard.rule_counters()[0].last == Time{});
+  CHECK(router.shard.rule_counters()[1].packets == 6);
+  converse(router);
+  CHECK(router.shard.rule_counters()[0].packets == 6);
+  CHECK(router.shard.rule_counters()[1].packets == 12);
+}
+
+TEST_CASE("F1: rules of translation count the connections that begin by them") {
+  TestRouter router;
+  nat::DestinationRule forward;
+  forward.owner = kWan;
+  forward.selector.destination_ports = {80, 80};
+  forward.to = {address(kClient), address(kClient)};
+  forward.number = 1;
+  router.policy.nat.destination = {forward};
+  router.policy.nat.fingerprints = {7, 8};
+  router.apply();
+  converse(router);
+  router.arrive(kWan, udp().from(kServer, 5000).to(kOurs, 80));
+  router.one(kLan);
+  auto counters = router.shard.nat_counters();
+  REQUIRE(counters.size() == 2);
+  CHECK(counters[0].packets == 1);
+  CHECK(counters[0].bytes ==
+        udp().from(kClient, 4000).to(kServer, 53).payload("question").ip_bytes().size());
+  CHECK(counters[1].packets == 1);
+  router.policy.nat.fingerprints = {8};  // the first is gone
+  router.apply();
+  counters = router.shard.nat_counters();
+  REQUIRE(counters.size() == 1);
+  CHECK(counters[0].packets == 1);
+  router.shard.zero_nat_counters({true});
+  CHECK(router.shard.nat_counters()[0].packets == 0);
+}

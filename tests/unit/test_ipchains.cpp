@@ -335,6 +335,19 @@ TEST_CASE("words: quotes, numbers in three bases, counters in thousands") {
   CHECK(short_count(12345678, true) == "12345678");
 }
 
+TEST_CASE("F6 ipchains: -Z names what begins at zero, and goes with -L only") {
+  Ipchains rules;
+  const auto run = [&](const char* line) { return run_ipchains(rules, split(line)); };
+  CHECK(run("-Z").zeroes == "");
+  CHECK(run("-Z input").zeroes == "input");
+  CHECK(run("-L -Z").zeroes == "");
+  CHECK(run("-L output -v -Z").zeroes == "output");
+  CHECK_FALSE(run("-L output -v -Z").output.empty());
+  CHECK_FALSE(run("-L").zeroes);
+  CHECK_THROWS_AS(run("-Z nowhere"), Mistake);
+  CHECK_THROWS_AS(run("-Z -F"), Mistake);
+}
+
 TEST_CASE("F6 ipchains: a command cut off anywhere does no harm") {
   const std::string whole =
       "-I input 1 -p tcp -s ! 10.0.0.0/8 1024: -d gate.example ! www -i ! ppp+ -j REDIRECT 3128 -l "

@@ -306,6 +306,34 @@ TEST_CASE("F6 iptables: the listing, plain, and numeric with counters") {
         "\n");
 }
 
+TEST_CASE("F6 iptables: -Z names what begins at zero, and goes with -L only") {
+  struct Row {
+    const char *line, *zeroed;  // table and chain
+    int status;
+    bool lists;
+  };
+  for (const Row& row :
+       {Row{"-Z", "filter ", 0, false}, Row{"-Z INPUT", "filter INPUT", 0, false},
+        Row{"-t nat -Z", "nat ", 0, false}, Row{"-L -Z", "filter ", 0, true},
+        Row{"-Z -L FORWARD -v", "filter FORWARD", 0, true},
+        Row{"-t mangle -L INPUT -Z INPUT", "mangle INPUT", 0, true},
+        Row{"-nvL --zero", "filter ", 0, true}, Row{"-L", "none", 0, true},
+        Row{"-Z NOWHERE", "none", 1, false}, Row{"-L INPUT -Z OUTPUT", "none", 2, false},
+        Row{"-Z -F", "none", 2, false}, Row{"-Z -j ACCEPT", "none", 2, false}}) {
+    CAPTURE(std::string{row.line});
+    Lab lab;
+    const Ran ran = lab.run(row.line);
+    CHECK(ran.status == row.status);
+    const auto& zeroes = ran.outcome.zeroes;
+    CHECK((zeroes ? zeroes->table + " " + zeroes->chain : "none") == row.zeroed);
+    CHECK(ran.outcome.output.empty() != row.lists);
+    CHECK_FALSE(ran.outcome.changed);
+  }
+  // A line of a script that zeroes is no mistake: there is nothing yet.
+  const std::vector<std::string> lines{"iptables -F", "iptables -Z", "iptables -A INPUT -j DROP"};
+  CHECK(read_iptables(lines).find("filter")->find("INPUT")->rules.size() == 1);
+}
+
 TEST_CASE("F6 iptables: a command cut off anywhere does no harm") {
   const std::string whole =
       "-t nat -I POSTROUTING 1 -s ! 10.0.0.0/8 -o ! eth+ -p tcp -m tcp ! --sport 1024: --tcp-flags "

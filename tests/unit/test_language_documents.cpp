@@ -242,6 +242,10 @@ TEST_CASE("F6 iptables: tables become chains and rules of translation") {
       document.nat.dump() ==
       R"([{"dnat":"wan","to":"192.168.0.5","to_port":"80","source":"0.0.0.0/0","protocol":"tcp",)"
       R"("destination_port":"8080"},{"masquerade":"wan","profile":"linux","source":"0.0.0.0/0"}])");
+  REQUIRE(document.origins.size() == document.nat.size());
+  CHECK(document.origins[0].chain == "PREROUTING");
+  CHECK(document.origins[1].chain == "POSTROUTING");
+  CHECK(document.origins[1].rule == 1);
   CHECK(ruleset(document.firewall).chains().size() == document.firewall.size());
 }
 

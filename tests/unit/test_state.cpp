@@ -33,6 +33,40 @@ TEST_CASE("tree: a path is declared once and is either node or folder") {
   }
 }
 
+TEST_CASE("tree: branches stand below a node, under any names that fit") {
+  Tree tree;
+  Node firewall{.summary = ""};
+  const auto named = [](const std::vector<std::string>& names) {
+    Node node{.summary = ""};
+    for (const std::string& name : names) node.summary += "<" + name + ">";
+    return node;
+  };
+  firewall.branches = {
+      {"{chain}", named}, {"{chain}/rules", named}, {"{chain}/rules/{rule}", named}};
+  tree.add("net/firewall", std::move(firewall));
+  tree.add("net/other", Node{.summary = ""});
+  const std::vector<std::pair<std::string, std::string>> kRows{
+      {"net/firewall/forward", "<forward>"},
+      {"net/firewall/forward/rules", "<forward>"},
+      {"net/firewall/rules/rules/rules", "<rules><rules>"},
+      {"net/firewall/forward/rules/ssh", "<forward><ssh>"},
+      {"net/firewall/forward/rule/ssh", "none"},
+      {"net/firewall/forward/rules/ssh/more", "none"},
+      {"net/firewall//rules", "none"},
+      {"net/firewall/", "none"},
+      {"net/firewall", "none"},
+      {"net/other/forward", "none"},
+      {"firewall/forward", "none"},
+      {"", "none"}};
+  for (const auto& [path, expected] : kRows) {
+    CAPTURE(path);
+    const auto node = tree.grow(path);
+    CHECK((node ? node->summary : "none") == expected);
+  }
+  CHECK(tree.list("net") == std::vector<std::string>{"firewall", "other"});
+  CHECK(tree.list("net/firewall").empty());
+}
+
 TEST_CASE("json: comments are read over, members keep their order") {
   const Json document = parse_json("// head\n{\"b\": 1, /* between */ \"a\": [1, 2]}\n");
   CHECK(document.dump() == R"({"b":1,"a":[1,2]})");

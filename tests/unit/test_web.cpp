@@ -333,6 +333,7 @@ TEST_CASE("contract: openapi.json describes the tree, and every difference is fo
       contract_differences(same, document) ==
       std::vector<std::string>{
           "/v1/config: the tree has the parameter dry_run, the contract has not",
+          "/v1/config: the tree has the parameter rejudge, the contract has not",
           "/v1/connections/{}: the contract has the method get, the tree has not",
           "/v1/connections/{}: the contract has the media type application/json, the tree has not",
           "/v1/drops: the tree has the media type text/plain, the contract has not",

@@ -102,7 +102,7 @@ Node connections_node(FakeRouter& router) {
 
 Node config_node(FakeRouter& router) {
   Node node{.summary = "the configuration"};
-  node.parameters.push_back({"dry_run", "change nothing"});
+  for (const char* name : {"dry_run", "rejudge"}) node.parameters.push_back({name, name});
   node.read = [&router](Query) -> awaitable<Json> { co_return router.config; };
   node.write = [&router](Json document, Query query) -> awaitable<Json> {
     co_return configure(router, std::move(document), query);
@@ -113,13 +113,69 @@ Node config_node(FakeRouter& router) {
 
 // A part of the configuration that takes anything and is empty.
 Node part_node() {
-  Node node{.summary = "a part", .read = constant(Json::object())};
+  Node node{.summary = "a part", .parameters = {{"dry_run", ""}, {"rejudge", ""}}};
+  node.read = constant(Json::object());
   node.write = [](Json document, Query) -> awaitable<Json> { co_return document; };
-  node.remove = [](std::string name) -> awaitable<void> {
-    throw Error{Problem::not_found, "there is no " + name};
-    co_return;
+  node.version = [] { return std::string{"1"}; };
+  return node;
+}
+
+// Things below a part, by their names: each is there but for those called "new" and "missing".
+Node child_node(const std::vector<std::string>& names) {
+  const std::string name = names.back();
+  const auto check = [name] {
+    if (name == "missing") throw Error{Problem::not_found, "there is no " + name};
+  };
+  Node node{.summary = "a child", .parameters = {{"dry_run", ""}, {"rejudge", ""}}};
+  node.read = [name, check](Query) -> awaitable<Json> {
+    check();
+    co_return Json{{"id", name}};
+  };
+  node.write = [](Json document, Query) -> awaitable<Json> { co_return document; };
+  node.erase = [](Query) -> awaitable<Json> { co_return Json{}; };
+  node.version = [name, check] {
+    check();
+    return name == "new" ? std::string{} : std::string{"1"};
+  };
+  return node;
+}
+
+// A list of them, to which more can be added: all but "taken".
+Node children_node(const std::vector<std::string>&) {
+  Node node{.summary = "children"};
+  for (const char* name : {"before", "after", "dry_run", "rejudge"})
+    node.parameters.push_back({name, name});
+  node.read = constant(Json::array());
+  node.create = [](Json document, Query query) -> awaitable<state::Created> {
+    state::Created created{document.value("id", "fresh"), document};
+    if (created.name == "taken") throw Error{Problem::conflict, "there is one already"};
+    if (query.contains("dry_run")) created.name.clear();
+    co_return created;
   };
   node.version = [] { return std::string{"1"}; };
+  return node;
+}
+
+// Elements of a set: any can be added, and all but "missing" taken away.
+Node elements_node(const std::vector<std::string>&) {
+  Node node{
+      .summary = "elements", .parameters = {{"element", ""}}, .read = constant(Json::array())};
+  node.create = [](Json document, Query) -> awaitable<state::Created> {
+    co_return state::Created{"", document};
+  };
+  node.erase = [](Query query) -> awaitable<Json> {
+    if (query["element"] == "missing") throw Error{Problem::not_found, "there is no missing"};
+    co_return Json{};
+  };
+  return node;
+}
+
+// Rules with counters, of which there are none.
+Node counted_node() {
+  Node node{.summary = "rules", .read = constant(Json{{"rules", Json::array()}})};
+  node.create = [](Json, Query) -> awaitable<state::Created> {
+    co_return state::Created{"", Json{{"rules", Json::array()}}};
+  };
   return node;
 }
 
@@ -149,9 +205,9 @@ void add_nat(state::Tree& tree) {
     co_return;
   };
   tree.add("nat/mappings", std::move(mappings));
-  for (const char* name : {"rules", "profiles"})
-    tree.add(std::string{"nat/"} + name,
-             Node{.summary = name, .read = constant(Json{{name, Json::array()}})});
+  tree.add("nat/rules", counted_node());
+  tree.add("nat/profiles",
+           Node{.summary = "profiles", .read = constant(Json{{"profiles", Json::array()}})});
   const Json none = Json::array();
   tree.add("nat/forwards",
            Node{.summary = "forwards",
@@ -237,11 +293,16 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("divert", std::move(divert));
   for (const char* path : {"net/divert", "net/netfilter/nfnetlink_queue"})
     tree.add(path, Node{.summary = path, .read_text = constant_text("")});
-  tree.add("rules", Node{.summary = "rules",
-                         .parameters = {{"unused", "only those without hits"}},
-                         .read = constant(Json{{"rules", Json::array()}})});
-  tree.add("firewall", part_node());
-  tree.add("sets", part_node());
+  Node rules = counted_node();
+  rules.parameters = {{"unused", "only those without hits"}};
+  tree.add("rules", std::move(rules));
+  Node firewall = part_node(), sets = part_node();
+  firewall.branches = {{"{chain}", child_node},
+                       {"{chain}/rules", children_node},
+                       {"{chain}/rules/{rule}", child_node}};
+  sets.branches = {{"{set}", child_node}, {"{set}/elements", elements_node}};
+  tree.add("firewall", std::move(firewall));
+  tree.add("sets", std::move(sets));
   tree.add("helpers",
            Node{.summary = "helpers", .read = constant(Json{{"helpers", Json::array()}})});
   tree.add("expectations", Node{.summary = "expectations",

@@ -248,6 +248,45 @@ class Changing(WithDoor):
         same = self.curl("/v1/config", "-H", f"If-None-Match: {shown.fields['etag']}")
         self.assertEqual((same.status, same.body), (304, b""))
 
+    def test_branches_are_made_changed_and_removed_by_version(self):
+        rule, rules = "/v1/firewall/forward/rules/ssh", "/v1/firewall/forward/rules"
+        shown = self.curl(rule)
+        self.assertEqual((shown.json(), shown.fields["etag"]), ({"id": "ssh"}, '"1"'))
+        self.check_problem(self.put(rule, "{}"), 428)
+        self.check_problem(self.put(rule, "{}", 'If-Match: "0"'), 412)
+        self.assertEqual(self.put(rule, "{}", 'If-Match: "1"').status, 200)
+        for method, body in (("GET", None), ("PUT", "{}"), ("DELETE", None)):
+            answer = self.curl(rules + "/missing", "-X", method, "-H", "Content-Type: application/json", *(["-d", body] if body else []))
+            self.check_problem(answer, 404)
+        delete = ["-X", "DELETE", "-H", 'If-Match: "1"']
+        self.check_problem(self.curl(rule, "-X", "DELETE"), 428)
+        self.check_problem(self.curl(rule, "-X", "DELETE", "-H", 'If-Match: "0"'), 412)
+        self.check_problem(self.curl(rule + "?force=1", *delete), 400)
+        self.assertEqual(self.curl(rule, *delete).status, 204)
+        self.assertEqual(self.curl(rule + "/deeper").status, 404)
+        answer = self.curl(rule, "-X", "POST", "-H", "Content-Type: application/json", "-d", "{}")
+        self.assertEqual((answer.status, answer.fields["allow"]), (405, "GET, HEAD, PUT, DELETE"))
+
+    def test_what_is_not_there_yet_is_made(self):
+        chain = "/v1/firewall/new"
+        self.check_problem(self.put(chain, "{}", "If-Match: *"), 412)
+        self.check_problem(self.put("/v1/firewall/old", "{}", "If-None-Match: *"), 412)
+        self.assertEqual(self.put(chain, "{}", "If-None-Match: *").status, 200)  # it stays new here
+        self.assertEqual(self.put(chain, "{}").status, 200)
+
+    def test_a_child_is_added(self):
+        rules, post = "/v1/firewall/forward/rules", ["-X", "POST", "-H", "Content-Type: application/json"]
+        match = ["-H", 'If-Match: "1"']
+        added = self.curl(rules + "?before=x", *post, *match, "-d", '{"id": "ssh"}')
+        self.assertEqual((added.status, added.json(), added.fields["location"]), (201, {"id": "ssh"}, rules + "/ssh"))
+        self.check_problem(self.curl(rules, *post, "-d", "{}"), 428)
+        self.check_problem(self.curl(rules, *post, "-H", 'If-Match: "0"', "-d", "{}"), 412)
+        self.check_problem(self.curl(rules, *post, *match, "-d", '{"id": "taken"}'), 409)
+        self.check_problem(self.curl(rules, *post, *match, "-d", "{"), 400)
+        self.check_problem(self.curl(rules + "?under=x", *post, *match, "-d", "{}"), 400)
+        tried = self.curl(rules + "?dry_run=1", *post, *match, "-d", "{}")
+        self.assertEqual((tried.status, "location" in tried.fields), (200, False))
+
     def test_bad_documents_say_where(self):
         for body, status, pointer in (('{"a": 1\n "b": 2}', 400, "line 2, column 4"), ('', 400, "line 1, column 1"),
                                       ('{"ports": {"a": 1, "a": 2}}', 400, "/ports/a"), ('{"nat": []}', 422, "/ports"),
