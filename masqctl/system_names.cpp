@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -37,6 +38,11 @@ std::optional<net::Port> SystemNames::service(std::string_view name, net::Protoc
   if (const servent* found = getservbyname(std::string{name}.c_str(), name_of(protocol)))
     return ntohs(static_cast<std::uint16_t>(found->s_port));
   return std::nullopt;
+}
+
+std::optional<std::uint32_t> SystemNames::user(std::string_view name) const {
+  const passwd* found = getpwnam(std::string{name}.c_str());
+  return found == nullptr ? std::nullopt : std::optional<std::uint32_t>{found->pw_uid};
 }
 
 std::string SystemNames::host(net::IpAddress address) const {

@@ -33,6 +33,7 @@ enum class IptablesArgument : std::uint8_t {
   states,  // "NEW,RELATED"
   rate,    // "3/hour"
   mac,
+  user,       // a number; may be given by name
   tos,        // name or number
   text,       // free
   level,      // 0 to 7, or its name

@@ -129,6 +129,7 @@ void add_match(const IptablesModule& module, Members& members) {
   if (name == "state" || name == "conntrack") add_states(module, members);
   if (name == "limit") add_limit(module, members);
   if (name == "mac") add_word(module, "--mac-source", "source_mac", members);
+  if (name == "owner") add_word(module, "--uid-owner", "owner", members);
   if (name == "mark") add_word(module, "--mark", "mark", members);
   if (name == "tos") add_word(module, "--tos", "tos", members, "/0xff");
   if (name == "length") add_word(module, "--length", "length", members);

@@ -136,6 +136,7 @@ std::string listed(const IptablesModule& module, const ListOptions& options, con
   if (name == "conntrack") return plain(module, "ctstate ", "--ctstate");
   if (name == "limit") return limit_text(module);
   if (name == "mac") return plain(module, "MAC ", "--mac-source");
+  if (name == "owner") return plain(module, "OWNER UID match ", "--uid-owner");
   if (name == "mark") return plain(module, "MARK match ", "--mark");
   if (name == "tos") return plain(module, "TOS match ", "--tos");
   if (name == "length") return plain(module, "length ", "--length");

@@ -171,6 +171,7 @@ void Parser::check_options(const IptablesModule& module) const {
   if (module.name == "multiport") any_of({"--sports", "--dports", "--ports"});
   if (module.name == "state") any_of({"--state"});
   if (module.name == "conntrack") any_of({"--ctstate"});
+  if (module.name == "owner") any_of({"--uid-owner"});
   if (module.name == "mac") any_of({"--mac-source"});
   if (module.name == "tos") any_of({"--tos"});
   if (module.name == "length") any_of({"--length"});

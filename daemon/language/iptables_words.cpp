@@ -32,6 +32,7 @@ constexpr Kind kConntrack[] = {{"--ctstate", "", Argument::states, true}};
 constexpr Kind kLimit[] = {{"--limit", "", Argument::rate, false},
                            {"--limit-burst", "", Argument::number, false}};
 constexpr Kind kMac[] = {{"--mac-source", "", Argument::mac, true}};
+constexpr Kind kOwner[] = {{"--uid-owner", "", Argument::user, true}};
 constexpr Kind kMarkMatch[] = {{"--mark", "", Argument::masked_number, true}};
 constexpr Kind kTosMatch[] = {{"--tos", "", Argument::tos, true}};
 constexpr Kind kLength[] = {{"--length", "", Argument::number_range, true}};
@@ -55,6 +56,7 @@ constexpr IptablesModuleKind kMatches[] = {
     {.name = "conntrack", .options = kConntrack},
     {.name = "limit", .options = kLimit},
     {.name = "mac", .options = kMac},
+    {.name = "owner", .options = kOwner},
     {.name = "mark", .options = kMarkMatch},
     {.name = "tos", .options = kTosMatch},
     {.name = "length", .options = kLength},
@@ -291,6 +293,12 @@ std::string mac(std::string_view word) {
   return text;
 }
 
+std::string user(const std::string& word, const Names& names) {
+  if (const auto known = names.user(word)) return std::to_string(*known);
+  if (const auto value = number(word)) return std::to_string(*value);
+  bad("bad OWNER UID value `" + word + "'");
+}
+
 std::string one_spelling(Argument kind, const std::string& word, net::Protocol protocol,
                          const Names& names) {
   switch (kind) {
@@ -315,6 +323,8 @@ std::string one_spelling(Argument kind, const std::string& word, net::Protocol p
       return rate(word);
     case Argument::mac:
       return mac(word);
+    case Argument::user:
+      return user(word, names);
     case Argument::tos:
       return tos(word);
     case Argument::level:

@@ -25,6 +25,7 @@ class Names {
   virtual std::optional<net::Port> service(std::string_view, net::Protocol) const {
     return std::nullopt;
   }
+  virtual std::optional<std::uint32_t> user(std::string_view) const { return std::nullopt; }
   // Empty where there is none.
   virtual std::string host(net::IpAddress) const { return {}; }
   virtual std::string service(net::Port, net::Protocol) const { return {}; }

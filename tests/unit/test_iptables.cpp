@@ -18,6 +18,9 @@ struct Book final : Names {
   std::string service(net::Port port, net::Protocol) const override {
     return port == 22 ? "ssh" : "";
   }
+  std::optional<std::uint32_t> user(std::string_view name) const override {
+    return name == "root" ? std::optional<std::uint32_t>{0} : std::nullopt;
+  }
 };
 const Book book;
 
@@ -101,6 +104,10 @@ TEST_CASE("F6 iptables: words of a rule, and the same rule as iptables-save writ
            Case{"filter", "FORWARD", "-p tcp -j REJECT --reject-with tcp-rst",
                 "-p tcp -j REJECT --reject-with tcp-reset"},
            Case{"filter", "FORWARD", "! -f -s ! 1.2.3.0/24", "-s ! 1.2.3.0/255.255.255.0 ! -f"},
+           Case{"filter", "OUTPUT", "-m owner --uid-owner 1000 -j DROP",
+                "-m owner --uid-owner 1000 -j DROP"},
+           Case{"filter", "OUTPUT", "-m owner --uid-owner ! root -j DROP",
+                "-m owner ! --uid-owner 0 -j DROP"},
            Case{"filter", "FORWARD", "-m unclean -m psd -m quota --quota 1000 -j DROP",
                 "-m unclean -m psd -m quota --quota 1000 -j DROP"},
            Case{"filter", "FORWARD", "-j LOG --log-prefix 'a \"b' --log-tcp-options",
