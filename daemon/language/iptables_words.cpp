@@ -33,6 +33,7 @@ constexpr Kind kLimit[] = {{"--limit", "", Argument::rate, false},
                            {"--limit-burst", "", Argument::number, false}};
 constexpr Kind kMac[] = {{"--mac-source", "", Argument::mac, true}};
 constexpr Kind kMarkMatch[] = {{"--mark", "", Argument::masked_number, true}};
+constexpr Kind kHelper[] = {{"--helper", "", Argument::text, true}};
 constexpr Kind kTosMatch[] = {{"--tos", "", Argument::tos, true}};
 constexpr Kind kLength[] = {{"--length", "", Argument::number_range, true}};
 constexpr Kind kTtl[] = {{"--ttl-eq", "--ttl", Argument::number, true},
@@ -56,6 +57,7 @@ constexpr IptablesModuleKind kMatches[] = {
     {.name = "limit", .options = kLimit},
     {.name = "mac", .options = kMac},
     {.name = "mark", .options = kMarkMatch},
+    {.name = "helper", .options = kHelper},
     {.name = "tos", .options = kTosMatch},
     {.name = "length", .options = kLength},
     {.name = "ttl", .options = kTtl},

@@ -101,6 +101,8 @@ TEST_CASE("F6 iptables: words of a rule, and the same rule as iptables-save writ
            Case{"filter", "FORWARD", "-p tcp -j REJECT --reject-with tcp-rst",
                 "-p tcp -j REJECT --reject-with tcp-reset"},
            Case{"filter", "FORWARD", "! -f -s ! 1.2.3.0/24", "-s ! 1.2.3.0/255.255.255.0 ! -f"},
+           Case{"filter", "FORWARD", "-m helper --helper ! ftp -j DROP",
+                "-m helper ! --helper ftp -j DROP"},
            Case{"filter", "FORWARD", "-m unclean -m psd -m quota --quota 1000 -j DROP",
                 "-m unclean -m psd -m quota --quota 1000 -j DROP"},
            Case{"filter", "FORWARD", "-j LOG --log-prefix 'a \"b' --log-tcp-options",
