@@ -13,9 +13,11 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <ratio>
 #include <type_traits>
 
+#include "daemon/conntrack/helper_names.hpp"
 #include "daemon/packet/packet.hpp"
 #include "daemon/packet/tuple.hpp"
 
@@ -81,6 +83,7 @@ struct Connection {
     kOutboundRefresh = 1,  // only what goes out keeps it alive (U-07)
     kOfHost = 2,           // counts for the host inside that began it
   };
+  static constexpr unsigned kAnnouncer = 3;  // the first bit of the helper's number in traits
 
   Tuple original;
   Tuple reply;
@@ -96,7 +99,7 @@ struct Connection {
   std::uint16_t flags = 0;
   PortIndex ingress = kNoPort;   // of the first packet
   std::uint8_t timeout_set = 0;  // of the policy's; 0: that of all connections
-  std::uint8_t traits = 0;
+  std::uint8_t traits = 0;       // and above them, from kAnnouncer on, 1 + the helper of its master
   std::array<Half, 2> halves{};
 
   bool has(Flag flag) const { return (flags & flag) != 0; }
@@ -126,6 +129,16 @@ struct Connection {
   // It was announced in another one, and its translation comes from there.
   bool is_expected() const { return halves[1].helper != 0; }
   void set_expected() { halves[1].helper = 1; }
+  // The helper that announced it, by its place in kHelperNames.
+  std::optional<std::uint8_t> announcer() const {
+    const unsigned number = traits >> kAnnouncer;
+    if (number == 0) return std::nullopt;
+    return static_cast<std::uint8_t>(number - 1);
+  }
+  void set_announcer(std::uint8_t helper) {
+    traits = static_cast<std::uint8_t>((traits & ((1u << kAnnouncer) - 1)) | (helper + 1u)
+                                                                                 << kAnnouncer);
+  }
   // A helped connection takes no short cut. What its helper needs stands in that place: how much
   // later the receiver of a direction counts its bytes; whether something of them is on its way; and
   // the helper's session, which does not outlive the process.
@@ -144,6 +157,7 @@ struct Connection {
 };
 
 static_assert(std::is_trivially_copyable_v<Connection>);
+static_assert(kHelperNames.size() < 1u << (8 - Connection::kAnnouncer));
 static_assert(sizeof(Connection) == 192, "three cache lines; a change is a new region version");
 
 }  // namespace masqgate::conntrack

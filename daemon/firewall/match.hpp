@@ -176,11 +176,26 @@ struct DemasqueradedMatch {
   bool matches(const Packet& p) const noexcept { return holds(p) != negated; }
 };
 
+// Whether a helper of this set announced the packet's connection: its master's helper, as with
+// iptables' -m helper.
+struct HelperMatch {
+  static constexpr bool per_packet = false;
+  std::uint32_t helpers = 0;  // bits by the places in kHelperNames
+  bool negated = false;
+  bool holds(const Packet& p) const noexcept {
+    if (p.connection == nullptr) return false;
+    const auto helper = p.connection->announcer();
+    return helper && (helpers >> *helper & 1) != 0;
+  }
+  bool matches(const Packet& p) const noexcept { return holds(p) != negated; }
+};
+static_assert(conntrack::kHelperNames.size() <= 32);
+
 // Cheap questions first, those that count last: rules ask in this order, whatever the order in their
 // document.
 using Match =
     std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
-                 DemasqueradedMatch, SourceMatch, DestinationMatch, SourcePortMatch,
+                 DemasqueradedMatch, HelperMatch, SourceMatch, DestinationMatch, SourcePortMatch,
                  DestinationPortMatch, AnyPortMatch, SourceSetMatch, DestinationSetMatch,
                  SourcePortSetMatch, DestinationPortSetMatch, FragmentMatch, IcmpTypeMatch,
                  TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch, MacSetMatch, TosMatch, DscpMatch,

@@ -115,6 +115,30 @@ struct Words<DemasqueradedMatch> {
   static Json write(const DemasqueradedMatch& match, PortNames) { return !match.negated; }
 };
 
+// "ftp", or a list of helpers.
+template <>
+struct Words<HelperMatch> {
+  static constexpr std::string_view kMember = "helper";
+  static HelperMatch read(const Value& value, PortNames) {
+    HelperMatch match;
+    for (const Term& term : read_terms(value, [](const Value& one) { return Term{one}; })) {
+      const auto number = conntrack::helper_number(term.text);
+      if (!number)
+        term.value.refuse(Value::quoted(term.text) +
+                          " is no helper; their names are those of \"helpers\"");
+      match.helpers |= std::uint32_t{1} << *number;
+      match.negated = term.negated;
+    }
+    return match;
+  }
+  static Json write(const HelperMatch& match, PortNames) {
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < conntrack::kHelperNames.size(); ++i)
+      if ((match.helpers >> i & 1) != 0) texts.emplace_back(conntrack::kHelperNames[i]);
+    return write_terms(match.negated, texts);
+  }
+};
+
 template <typename M>
 M read_mark_match(const Value& value) {
   const Term term = number_term(value, 0xffffffff);

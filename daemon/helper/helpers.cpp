@@ -168,6 +168,7 @@ void Helpers::meet(Packet& packet) noexcept {
   if (!has_way_back(reply)) return;
   connection.reply = reply;
   connection.set_expected();
+  connection.set_announcer(sessions_[expected.session].service);
   connection.mark = packet.mark = expected.mark;
   packet.state = ConnState::related;
   // Where its destination is an outside endpoint it holds that one, for itself alone.

@@ -131,6 +131,7 @@ void add_match(const IptablesModule& module, Members& members) {
   if (name == "mac") add_word(module, "--mac-source", "source_mac", members);
   if (name == "owner") add_word(module, "--uid-owner", "owner", members);
   if (name == "mark") add_word(module, "--mark", "mark", members);
+  if (name == "helper") add_word(module, "--helper", "helper", members);
   if (name == "tos") add_word(module, "--tos", "tos", members, "/0xff");
   if (name == "length") add_word(module, "--length", "length", members);
   if (name == "ttl") add_ttl(module, members);

@@ -93,6 +93,11 @@ std::string log_text(const IptablesModule& module) {
   return text;
 }
 
+std::string helper_text(const IptablesModule& module) {
+  const IptablesOption& name = module.options.front();
+  return std::string{"helper match "} + (name.negated ? "! " : "") + "\"" + name.words[0] + "\" ";
+}
+
 std::string ttl_text(const IptablesModule& module) {
   return plain(module, "TTL match TTL == ", "--ttl-eq") +
          plain(module, "TTL match TTL > ", "--ttl-gt") +
@@ -138,6 +143,7 @@ std::string listed(const IptablesModule& module, const ListOptions& options, con
   if (name == "mac") return plain(module, "MAC ", "--mac-source");
   if (name == "owner") return plain(module, "OWNER UID match ", "--uid-owner");
   if (name == "mark") return plain(module, "MARK match ", "--mark");
+  if (name == "helper") return helper_text(module);
   if (name == "tos") return plain(module, "TOS match ", "--tos");
   if (name == "length") return plain(module, "length ", "--length");
   if (name == "ttl") return ttl_text(module);

@@ -179,6 +179,7 @@ void Parser::check_options(const IptablesModule& module) const {
   if (module.name == "tcpmss") any_of({"--mss"});
   if (module.name == "quota") any_of({"--quota"});
   if (module.name == "mark") any_of({"--mark"});
+  if (module.name == "helper") any_of({"--helper"});
   if (module.name == "MARK") any_of({"--set-mark"});
   if (module.name == "TOS") any_of({"--set-tos"});
   if (module.name == "SNAT") any_of({"--to-source"});

@@ -34,6 +34,7 @@ constexpr Kind kLimit[] = {{"--limit", "", Argument::rate, false},
 constexpr Kind kMac[] = {{"--mac-source", "", Argument::mac, true}};
 constexpr Kind kOwner[] = {{"--uid-owner", "", Argument::user, true}};
 constexpr Kind kMarkMatch[] = {{"--mark", "", Argument::masked_number, true}};
+constexpr Kind kHelper[] = {{"--helper", "", Argument::text, true}};
 constexpr Kind kTosMatch[] = {{"--tos", "", Argument::tos, true}};
 constexpr Kind kLength[] = {{"--length", "", Argument::number_range, true}};
 constexpr Kind kTtl[] = {{"--ttl-eq", "--ttl", Argument::number, true},
@@ -58,6 +59,7 @@ constexpr IptablesModuleKind kMatches[] = {
     {.name = "mac", .options = kMac},
     {.name = "owner", .options = kOwner},
     {.name = "mark", .options = kMarkMatch},
+    {.name = "helper", .options = kHelper},
     {.name = "tos", .options = kTosMatch},
     {.name = "length", .options = kLength},
     {.name = "ttl", .options = kTtl},

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "daemon/firewall/firewall_json.hpp"
 #include "tests/path/tcp_ends.hpp"
 
 using namespace masqgate;
@@ -318,4 +319,30 @@ TEST_CASE("H1: a full segment that outgrows its size leaves as several of that s
   CHECK(ftp.last.tuple.source() == ftp.server.own);  // the acknowledgement
   CHECK(router.drops(DropReason::too_big) == 0);
   CHECK(router.imbalance() == "");
+}
+
+TEST_CASE(
+    "F2 helper: the connection that a helper announced matches, the one that told of it not") {
+  struct Case {
+    const char* helper;
+    bool data_comes_in, commands_pass;
+  };
+  for (const Case& c : {Case{R"("ftp")", false, true}, Case{R"(["irc", "ftp"])", false, true},
+                        Case{R"("irc")", true, true}, Case{R"("!ftp")", true, false}}) {
+    CAPTURE(std::string{c.helper});
+    TestRouter router;
+    Ftp ftp{router};
+    ftp.say(ftp.client, kPort);
+    const auto document =
+        json::Json::parse(R"({"forward": {"rules": [{"protocol": "tcp", "helper": )" +
+                          std::string{c.helper} + R"(, "action": "drop"}]}})");
+    router.policy.ruleset = std::make_shared<const firewall::Ruleset>(firewall::from_json(
+        json::Value{document, "/firewall"}, std::vector<std::string>{"lan", "wan"}));
+    router.apply();
+    const bool came = comes_in(router, at(kServer, 20), at(kOurs, 5001)) == at(kInside, 5001);
+    CHECK(came == c.data_comes_in);
+    ftp.server.received.clear();
+    ftp.say(ftp.client, "NOOP\r\n");
+    CHECK((ftp.server.received == "NOOP\r\n") == c.commands_pass);
+  }
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "daemon/conntrack/connection.hpp"
 #include "daemon/helper/registry.hpp"
 #include "daemon/helper/settings.hpp"
 #include "tests/support/helper_rows.hpp"
@@ -299,4 +300,20 @@ TEST_CASE(
   CHECK(on == "ftp tftp irc pptp ");
   CHECK(helper::find_helper("irc") == &helper::kIrc);
   CHECK(helper::find_helper("nobody") == nullptr);
+}
+
+TEST_CASE("F2 helper: rules know every helper by its name, and connections by its place") {
+  const auto all = helper::all_helpers();
+  REQUIRE(all.size() == conntrack::kHelperNames.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    CHECK(all[i]->name == conntrack::kHelperNames[i]);
+    conntrack::Connection connection;
+    connection.set(conntrack::Connection::kOfHost);
+    CHECK_FALSE(connection.announcer());
+    connection.set_announcer(static_cast<std::uint8_t>(i));
+    CHECK(connection.announcer() == i);
+    CHECK(connection.has(conntrack::Connection::kOfHost));
+    CHECK_FALSE(connection.has(conntrack::Connection::kOutboundRefresh));
+  }
+  CHECK_FALSE(conntrack::helper_number("gopher"));
 }

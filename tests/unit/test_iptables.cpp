@@ -108,6 +108,8 @@ TEST_CASE("F6 iptables: words of a rule, and the same rule as iptables-save writ
                 "-m owner --uid-owner 1000 -j DROP"},
            Case{"filter", "OUTPUT", "-m owner --uid-owner ! root -j DROP",
                 "-m owner ! --uid-owner 0 -j DROP"},
+           Case{"filter", "FORWARD", "-m helper --helper ! ftp -j DROP",
+                "-m helper ! --helper ftp -j DROP"},
            Case{"filter", "FORWARD", "-m unclean -m psd -m quota --quota 1000 -j DROP",
                 "-m unclean -m psd -m quota --quota 1000 -j DROP"},
            Case{"filter", "FORWARD", "-j LOG --log-prefix 'a \"b' --log-tcp-options",
