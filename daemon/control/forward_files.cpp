@@ -1,19 +1,12 @@
 #include "daemon/control/forward_files.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cinttypes>
-#include <cstdio>
+
+#include "daemon/control/print.hpp"
 
 namespace masqgate::control {
 namespace {
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 128> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), static_cast<std::size_t>(size)};
-}
 
 std::string record(std::string text) {
   constexpr std::size_t kRecord = 64;

@@ -1,9 +1,8 @@
 #include "daemon/control/helper_files.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
+#include "daemon/control/print.hpp"
 #include "daemon/control/virtual_files.hpp"
 
 namespace masqgate::control {
@@ -11,13 +10,6 @@ namespace {
 
 using helper::Expectation;
 using state::Json;
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 256> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), static_cast<std::size_t>(size)};
-}
 
 long long seconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::seconds>(std::max(duration, Duration{})).count();
@@ -101,6 +93,7 @@ Json helpers_document(const HelpersCopy& copy) {
                     {"enabled", service.enabled},
                     {"ports", service.ports},
                     {"networks", std::move(networks)},
+                    {"wide", service.wide},
                     {"attached", counters.attached},
                     {"connections", counters.connections},
                     {"announced", counters.announced},

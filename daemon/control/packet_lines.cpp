@@ -1,9 +1,9 @@
 #include "daemon/control/packet_lines.hpp"
 
 #include <array>
-#include <cstdio>
 #include <optional>
 
+#include "daemon/control/print.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/wire/bytes.hpp"
 #include "daemon/wire/describe.hpp"
@@ -13,13 +13,6 @@ namespace {
 
 using firewall::LogNote;
 using wire::Bytes;
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 256> text;
-  const int size = std::snprintf(text.data(), text.size(), format, values...);
-  return {text.data(), static_cast<std::size_t>(size)};
-}
 
 unsigned u8(Bytes bytes, std::size_t at) {
   return wire::load8(bytes, at);

@@ -1,8 +1,6 @@
 #include "daemon/control/rule_files.hpp"
 
-#include <array>
-#include <cstdio>
-
+#include "daemon/control/print.hpp"
 #include "daemon/language/iptables_words.hpp"
 
 namespace masqgate::control {
@@ -12,13 +10,6 @@ using language::Count;
 using language::Ipchains;
 using language::IpchainsChain;
 using language::IpchainsRule;
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 512> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), static_cast<std::size_t>(size)};
-}
 
 // The lines were read once already.
 Ipchains ipchains_of(const Config& config) {

@@ -1,11 +1,10 @@
 #include "daemon/control/virtual_files.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cinttypes>
-#include <cstdio>
 
 #include "daemon/conntrack/tcp_state.hpp"
+#include "daemon/control/print.hpp"
 #include "daemon/nat/mappings.hpp"
 #include "daemon/wire/icmp.hpp"
 
@@ -15,13 +14,6 @@ namespace {
 using conntrack::Connection;
 
 constexpr std::size_t kMasqRecord = 128;
-
-template <typename... Values>
-std::string print(const char* format, Values... values) {
-  std::array<char, 512> line;
-  const int size = std::snprintf(line.data(), line.size(), format, values...);
-  return {line.data(), static_cast<std::size_t>(size)};
-}
 
 // A record of fixed length: text, blanks, line break.
 std::string record(std::string text) {
