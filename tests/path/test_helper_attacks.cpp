@@ -53,7 +53,7 @@ struct Victim : Router {
 
 // What would open a hole if it were believed.
 struct Bait {
-  const char* helper_name;
+  std::string helper_name;
   std::string text;
 };
 std::vector<Bait> baits() {
@@ -84,9 +84,9 @@ TEST_CASE("K-01: a web page that makes a browser post what a helper reads opens 
     const std::string post =
         "POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 4000\r\n\r\n";
     // Directly behind the head, in a segment of its own, and at the beginning of one far behind.
-    for (const std::size_t padding : {std::size_t{0}, std::size_t{1}, std::size_t{2000}}) {
+    for (const std::size_t padding : {std::size_t{0}, std::size_t{1}, std::size_t{1300}}) {
       CAPTURE(padding);
-      Victim alice{bait.helper_name};
+      Victim alice{bait.helper_name.c_str()};
       alice.say(true, post + std::string(padding, 'x'), {post.size()});
       alice.say(true, bait.text);
       alice.say(true, "\r\n" + bait.text);
@@ -99,7 +99,7 @@ TEST_CASE(
     "K-01: so does an upload by TLS, or bytes that a segment's end makes look like a beginning") {
   for (const Bait& bait : baits()) {
     CAPTURE(bait.helper_name);
-    Victim alice{bait.helper_name};
+    Victim alice{bait.helper_name.c_str()};
     const std::string hello = "\x16\x03\x01\x02\0\1\0\1\xfc\3\3"s + std::string(400, '\x2a');
     alice.say(true, hello + bait.text, {hello.size()});
     alice.check_closed();
