@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""H2 to H4: helpers with more programs of Debian: irssi sends files by DCC, proftpd, rsh, talk, Amanda's amservice."""
+"""H2 to H4: helpers with more programs of Debian: irssi sends files by DCC, proftpd, rsh, talk, Amanda's amservice.
+
+Debian's rsh-redone 85-4 loses what commands write to their standard error, without any router between; so rsh is
+netkit's. Of Amanda amservice asks for a backup, as the server's planner and dumper do, who would need a tape.
+"""
 import contextlib
 import hashlib
 import os
@@ -103,9 +107,9 @@ def irssi(host, nick, server):
     home = host.lab.directory / f"irssi-{nick}"
     home.mkdir()
     (home / "got").mkdir()
-    (home / "config").write_text(f'settings = {{ core = {{ user_name = "{nick}"; real_name = "{nick}"; nick = "{nick}"; }};'
-                                 f' "irc/dcc" = {{ dcc_autoget = "yes"; dcc_autochat_masks = "*!*@*";'
-                                 f' dcc_download_path = "{home}/got"; }}; }};\n')
+    (home / "config").write_text(
+        f'settings = {{ core = {{ user_name = "{nick}"; real_name = "{nick}"; nick = "{nick}"; }};'
+        f' "irc/dcc" = {{ dcc_autoget = "yes"; dcc_download_path = "{home}/got"; }}; }};\n')
     return terminal(host, "irssi", f"--home={home}", "-c", server, "-n", nick, HOME=str(home))
 
 
@@ -136,7 +140,7 @@ def dcc(lab):
     check(irc["fulfilled"] >= 1, f"nobody came by what alice offered: {irc}")
 
 
-@story("H2: proftpd, active by PORT and EPRT, passive by PASV and EPSV, outside and behind a forward", needs_masqgate=True)
+@story("H2: proftpd, active and passive in all four ways, outside and behind a forward", needs_masqgate=True)
 def proftpd(lab):
     lab.masqgate.start(configuration({"dnat": "wan", "protocol": "tcp", "destination_port": 21, "to": l.BOB},
                                      inward=[("tcp", 21)]))
@@ -235,7 +239,7 @@ def is_here(*programs):
     return not missing
 
 
-@story("H4: rsh brings home what the command writes to its standard error, by a connection backwards", needs_masqgate=True)
+@story("H4: rsh brings home what a command says to standard error, by a connection backwards", needs_masqgate=True)
 def rsh(lab):
     if not is_here("netkit-rsh", "in.rshd"):
         return
@@ -253,6 +257,45 @@ def rsh(lab):
             check_equal(client.communicate("word\n")[0], "out-word\n", "what came by the other one")
     inetd.close()
     check_equal((helper(lab, "rsh")["fulfilled"], refusals(lab, "rsh")), (2, {}), "connections backwards, and refusals")
+
+
+BACKUP = ("setpriv", "--reuid=backup", "--regid=backup", "--init-groups")
+BACKUP_REQUEST = """<dle>
+<program>GNUTAR</program>
+<disk>/etc/amanda</disk>
+<level>0</level>
+<auth>BSD</auth>
+<index>YES</index>
+</dle>
+"""
+
+
+@story("H4: Amanda: amandad inside names four ports, and amservice outside comes to the first", needs_masqgate=True)
+def amanda(lab):
+    agent, asker = "/usr/lib/amanda/amandad", "amservice"
+    if not is_here(agent, asker, "setpriv") or lab.alice.run(*BACKUP, "true", check=False).returncode != 0:
+        return
+    lab.masqgate.start(configuration({"dnat": "wan", "protocol": "udp", "destination_port": 10080, "to": l.ALICE},
+                                     inward=[("udp", 10080)], amanda={}))
+    with_files({**WITHOUT_DNS, "/etc/amandahosts": "tapeserver backup\n",
+                "/etc/hosts": f"127.0.0.1 localhost\n{l.SERVER} tapeserver\n{l.ROUTER_WAN} agent\n",
+                "/etc/services": "amanda 10080/udp\namanda 10080/tcp\n"})
+    shutil.chown("/etc/amandahosts", "backup", "backup")
+    os.chmod("/etc/amandahosts", 0o600)
+    for folder in ("/var/log/amanda", "/var/lib/amanda", "/tmp"):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", folder], check=True)
+    request = pathlib.Path("/tmp/request")
+    request.write_text(BACKUP_REQUEST)
+    inetd = DatagramInetd(lab.alice, 10080, *BACKUP, agent, "-auth=bsd", "amdump")
+    try:
+        lab.server.run(*BACKUP, asker, "agent", "bsd", "noop")
+        done = lab.server.run(*BACKUP, asker, "-f", request, "-s", "agent", "bsd", "sendbackup", check=False)
+    finally:
+        inetd.close()
+    check_equal(done.stdout.splitlines()[:1], ["Connected"], f"what amservice says: {done.stdout}{done.stderr}")
+    counted = helper(lab, "amanda")
+    check_equal((counted["announced"], counted["fulfilled"], refusals(lab, "amanda")), (4, 1, {}),
+                "ports, who came, and refusals")
 
 
 def log_in(user):

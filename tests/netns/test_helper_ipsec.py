@@ -22,7 +22,7 @@ INNER = {"alice": "10.1.0.1", "bob": "10.1.0.2"}
 
 STRONGSWAN = """
 charon-systemd {{
-  load = random nonce aes sha1 sha2 hmac kdf curve25519 kernel-libipsec kernel-netlink socket-default vici
+  load = random nonce aes sha1 sha2 hmac kdf openssl curve25519 kernel-libipsec kernel-netlink socket-default vici
   plugins {{ vici {{ socket = unix://{folder}/vici }} }}
   filelog {{ log {{ path = {folder}/log
     default = 1
@@ -104,7 +104,7 @@ class StrongSwan:
         return done.stdout
 
 
-@story("M8: two strongSwan clients of one gateway: ISAKMP from port 500 each, then ESP in UDP 4500", needs_masqgate=True)
+@story("M8: two strongSwan clients of a gateway: ISAKMP from port 500 each, then ESP in UDP 4500", needs_masqgate=True)
 def strongswan(lab):
     for program in ("charon-systemd", "swanctl"):
         check(shutil.which(program), f"{program} is not installed")

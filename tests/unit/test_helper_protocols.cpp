@@ -130,6 +130,9 @@ TEST_CASE("Amanda: the streams of the client's answer") {
     check(stage, false, row);
   }
   HelperStage stage{helper::kAmanda};
+  CHECK(stage.say(false, head + "DATA 5000 MESG 5001 INDEX 5002 STATE 5003\n") ==
+        head + "DATA 15000 MESG 15001 INDEX 15002 STATE 15003\n");
+  CHECK(stage.announcements.size() == 4);
   check(stage, true, {"K-09: a request opens nothing", head + "DATA 5000\n", std::nullopt});
   check_cut(helper::kAmanda, false, "", head + "DATA 5000 MESG 5001 INDEX 5002\n", 5000);
 }
