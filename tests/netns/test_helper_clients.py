@@ -2,7 +2,9 @@
 """H2 to H4: helpers with more programs of Debian: irssi sends files by DCC, proftpd, rsh, talk, Amanda's amservice.
 
 Debian's rsh-redone 85-4 loses what commands write to their standard error, without any router between; so rsh is
-netkit's. Of Amanda amservice asks for a backup, as the server's planner and dumper do, who would need a tape.
+netkit's. Debian's FTP servers exclude each other, and the other stories have vsftpd: proftpd is asked where it is
+installed instead, else pyftpdlib. Of Amanda amservice asks for a backup, as the server's planner and dumper do, who
+would need a tape.
 """
 import contextlib
 import hashlib
@@ -140,26 +142,41 @@ def dcc(lab):
     check(irc["fulfilled"] >= 1, f"nobody came by what alice offered: {irc}")
 
 
-@story("H2: proftpd, active and passive in all four ways, outside and behind a forward", needs_masqgate=True)
-def proftpd(lab):
+def serve_by_proftpd(host, address, folder):
+    """One file for tester, whose password is secret."""
+    password = subprocess.run(["openssl", "passwd", "-5", "secret"], capture_output=True, text=True, check=True)
+    (folder / "users").write_text(f"tester:{password.stdout.strip()}:0:0::{folder}:/bin/sh\n")
+    (folder / "groups").write_text("root:x:0:\n")
+    for secret in ("users", "groups"):
+        (folder / secret).chmod(0o600)
+    (folder / "conf").write_text(PROFTPD.format(folder=folder, address=address))
+    host.start("proftpd", "-n", "-q", "-c", folder / "conf")
+
+
+def serve_by_pyftpdlib(host, address, folder):
+    host.start("/usr/bin/python3", "-m", "pyftpdlib", "-i", address, "-p", 21, "-d", folder, "-u", "tester",
+               "-P", "secret")
+
+
+# Debian installs one server of its own at a time, and the other stories have vsftpd.
+serve_by_another = serve_by_proftpd if shutil.which("proftpd") else serve_by_pyftpdlib
+
+
+@story("H2: another FTP server, active and passive in all four ways, outside and behind a forward",
+       needs_masqgate=True)
+def another_server(lab):
     lab.masqgate.start(configuration({"dnat": "wan", "protocol": "tcp", "destination_port": 21, "to": l.BOB},
                                      inward=[("tcp", 21)]))
     lab.directory.chmod(0o755)
     content = random.Random(2).randbytes(5_000_000)
-    password = subprocess.run(["openssl", "passwd", "-5", "secret"], capture_output=True, text=True, check=True)
     ways = {"PORT": ("-P", "-", "--disable-eprt"), "EPRT": ("-P", "-"), "PASV": ("--disable-epsv",), "EPSV": ()}
     for server, address, client, shown in ((lab.server, l.SERVER, lab.alice, l.SERVER),
                                            (lab.bob, l.BOB, lab.server, l.ROUTER_WAN)):
-        folder = lab.directory / f"proftpd-{server.name}"
+        folder = lab.directory / f"ftp-{server.name}"
         folder.mkdir()
         (folder / "file").write_bytes(content)
-        (folder / "users").write_text(f"tester:{password.stdout.strip()}:0:0::{folder}:/bin/sh\n")
-        (folder / "groups").write_text("root:x:0:\n")
-        for secret in ("users", "groups"):
-            (folder / secret).chmod(0o600)
-        (folder / "conf").write_text(PROFTPD.format(folder=folder, address=address))
-        server.start("proftpd", "-n", "-q", "-c", folder / "conf")
-        l.wait_until(lambda host=server: ":21 " in host.run("ss", "-ltn").stdout, "proftpd to listen")
+        serve_by_another(server, address, folder)
+        l.wait_until(lambda host=server: ":21 " in host.run("ss", "-ltn").stdout, "the server to listen")
         for name, options in ways.items():
             got = lab.directory / f"got-{server.name}-{name}"
             client.run("curl", "-sS", "--max-time", "40", "-u", "tester:secret", *options, "-o", got,
@@ -187,7 +204,10 @@ class Inetd(threading.Thread):
                                                       stderr=connection, env=self.environment))
                 connection.close()
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.listener.close()
         for child in self.children:
             child.kill()
@@ -212,7 +232,10 @@ class DatagramInetd(threading.Thread):
                                               stderr=subprocess.DEVNULL)
                 self.child.wait()
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.ends = True
         if self.child:
             self.child.kill()
@@ -220,12 +243,20 @@ class DatagramInetd(threading.Thread):
         self.socket.close()
 
 
-def with_files(files):
-    """Puts other text in the place of these files, for the programs of this laboratory only."""
-    for place, text in files.items():
-        file = pathlib.Path("/run", place.replace("/", "-"))
-        file.write_text(text)
-        subprocess.run(["mount", "--bind", str(file), place], check=True)
+@contextlib.contextmanager
+def instead(files, folders=()):
+    """Puts other text in the place of these files, and empty folders, for the programs of this laboratory only."""
+    with contextlib.ExitStack() as undo:
+        def mount(place, *options):
+            subprocess.run(["mount", *options, place], check=True)
+            undo.callback(subprocess.run, ["umount", "--lazy", place], check=True)
+        for place, text in files.items():
+            file = pathlib.Path("/run", place.replace("/", "-"))
+            file.write_text(text)
+            mount(place, "--bind", str(file))
+        for place in folders:
+            mount(place, "-t", "tmpfs", "-o", "mode=1777", "tmpfs")
+        yield
 
 
 WITHOUT_DNS = {"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n"}
@@ -245,9 +276,13 @@ def rsh(lab):
         return
     lab.masqgate.start(configuration(rsh={}))
     # Who may come is not what is asked here.
-    with_files({**WITHOUT_DNS, "/etc/pam.d/rsh": "".join(f"{kind} required pam_permit.so\n"
-                                                         for kind in ("auth", "account", "session"))})
-    inetd = Inetd(lab.server, 514, "/usr/sbin/in.rshd")
+    permits = "".join(f"{kind} required pam_permit.so\n" for kind in ("auth", "account", "session"))
+    with instead({**WITHOUT_DNS, "/etc/pam.d/rsh": permits}), Inetd(lab.server, 514, "/usr/sbin/in.rshd"):
+        rsh_commands(lab)
+    check_equal((helper(lab, "rsh")["fulfilled"], refusals(lab, "rsh")), (2, {}), "connections backwards, and refusals")
+
+
+def rsh_commands(lab):
     for host in (lab.alice, lab.bob):
         command = f"echo err-{host.name} >&2; read word; echo out-$word"
         with subprocess.Popen(host.command("netkit-rsh", "-l", "root", l.SERVER, command), stdin=subprocess.PIPE,
@@ -255,8 +290,6 @@ def rsh(lab):
             threading.Timer(40, client.kill).start()
             check_equal(client.stderr.readline(), f"err-{host.name}\n", "what came by the connection backwards")
             check_equal(client.communicate("word\n")[0], "out-word\n", "what came by the other one")
-    inetd.close()
-    check_equal((helper(lab, "rsh")["fulfilled"], refusals(lab, "rsh")), (2, {}), "connections backwards, and refusals")
 
 
 BACKUP = ("setpriv", "--reuid=backup", "--regid=backup", "--init-groups")
@@ -277,36 +310,37 @@ def amanda(lab):
         return
     lab.masqgate.start(configuration({"dnat": "wan", "protocol": "udp", "destination_port": 10080, "to": l.ALICE},
                                      inward=[("udp", 10080)], amanda={}))
-    with_files({**WITHOUT_DNS, "/etc/amandahosts": "tapeserver backup\n",
-                "/etc/hosts": f"127.0.0.1 localhost\n{l.SERVER} tapeserver\n{l.ROUTER_WAN} agent\n",
-                "/etc/services": "amanda 10080/udp\namanda 10080/tcp\n"})
-    shutil.chown("/etc/amandahosts", "backup", "backup")
-    os.chmod("/etc/amandahosts", 0o600)
-    for folder in ("/var/log/amanda", "/var/lib/amanda", "/tmp"):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", folder], check=True)
-    request = pathlib.Path("/tmp/request")
-    request.write_text(BACKUP_REQUEST)
-    inetd = DatagramInetd(lab.alice, 10080, *BACKUP, agent, "-auth=bsd", "amdump")
-    try:
+    files = {**WITHOUT_DNS, "/etc/amandahosts": "tapeserver backup\n",
+             "/etc/hosts": f"127.0.0.1 localhost\n{l.SERVER} tapeserver\n{l.ROUTER_WAN} agent\n",
+             "/etc/services": "amanda 10080/udp\namanda 10080/tcp\n"}
+    with instead(files, ("/var/log/amanda", "/var/lib/amanda", "/tmp")), \
+            DatagramInetd(lab.alice, 10080, *BACKUP, agent, "-auth=bsd", "amdump"):
+        shutil.chown("/etc/amandahosts", "backup", "backup")
+        os.chmod("/etc/amandahosts", 0o600)
+        request = pathlib.Path("/tmp/request")
+        request.write_text(BACKUP_REQUEST)
         lab.server.run(*BACKUP, asker, "agent", "bsd", "noop")
         done = lab.server.run(*BACKUP, asker, "-f", request, "-s", "agent", "bsd", "sendbackup", check=False)
-    finally:
-        inetd.close()
     check_equal(done.stdout.splitlines()[:1], ["Connected"], f"what amservice says: {done.stdout}{done.stderr}")
     counted = helper(lab, "amanda")
     check_equal((counted["announced"], counted["fulfilled"], refusals(lab, "amanda")), (4, 1, {}),
                 "ports, who came, and refusals")
 
 
+@contextlib.contextmanager
 def log_in(user):
-    """A terminal on which utmp says that this user is there, and that takes messages; its two ends."""
+    """A terminal on which utmp says that this user is there, and that takes messages; where they come out."""
     master, slave = pty.openpty()
     os.fchmod(slave, 0o620)
     line = os.ttyname(slave).removeprefix("/dev/").encode()
     record = struct.pack("hi32s4s32s256shhiii4i20s", 7, os.getpid(), line, line[-4:], user.encode(), b"", 0, 0, 0,
                          int(time.time()), 0, 0, 0, 0, 0, b"")
     pathlib.Path("/run/utmp").write_bytes(record)
-    return master, slave
+    try:
+        yield master
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 @story("H4: talk: who is called asks the caller's daemon where he waits, and both write", needs_masqgate=True)
@@ -314,24 +348,17 @@ def talk(lab):
     if not is_here("talk", "in.ntalkd"):
         return
     lab.masqgate.start(configuration(talk={}))
-    with_files(WITHOUT_DNS)
-    master, slave = log_in("root")
-    daemons = [DatagramInetd(host, 518, "in.ntalkd") for host in (lab.alice, lab.server)]
-    try:
-        with terminal(lab.alice, "talk", f"root@{l.SERVER}") as caller:
-            l.wait_until(lambda: select.select([master], [], [], 0)[0] and b"respond with" in os.read(master, 4096),
-                         f"a call on the terminal; the caller sees {caller.text!r}")
-            with terminal(lab.server, "talk", f"root@{l.ROUTER_WAN}") as callee:
-                for one in (caller, callee):
-                    one.wait_for("established")
-                for one, other, word in ((caller, callee, "hitherto"), (callee, caller, "thither")):
-                    one.type(word)
-                    other.wait_for(word)
-    finally:
-        for daemon in daemons:
-            daemon.close()
-        os.close(master)
-        os.close(slave)
+    with instead(WITHOUT_DNS), log_in("root") as bell, DatagramInetd(lab.alice, 518, "in.ntalkd"), \
+            DatagramInetd(lab.server, 518, "in.ntalkd"), \
+            terminal(lab.alice, "talk", f"root@{l.SERVER}") as caller:
+        l.wait_until(lambda: select.select([bell], [], [], 0)[0] and b"respond with" in os.read(bell, 4096),
+                     "a call on the terminal")
+        with terminal(lab.server, "talk", f"root@{l.ROUTER_WAN}") as callee:
+            for one in (caller, callee):
+                one.wait_for("established")
+            for one, other, word in ((caller, callee, "hitherto"), (callee, caller, "thither")):
+                one.type(word)
+                other.wait_for(word)
     check_equal((helper(lab, "talk")["fulfilled"], refusals(lab, "talk")), (2, {}), "who came, and refusals")
 
 
