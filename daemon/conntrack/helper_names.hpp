@@ -11,26 +11,10 @@
 
 namespace masqgate::conntrack {
 
-inline constexpr std::array<std::string_view, 20> kHelperNames{"ftp",
-                                                               "tftp",
-                                                               "irc",
-                                                               "pptp",
-                                                               "sip",
-                                                               "sip_tcp",
-                                                               "snmp",
-                                                               "talk",
-                                                               "rsh",
-                                                               "amanda",
-                                                               "rtsp",
-                                                               "h323",
-                                                               "cuseeme",
-                                                               "vdolive",
-                                                               "quake",
-                                                               "quake3",
-                                                               "icq",
-                                                               "directplay",
-                                                               "directplay_tcp",
-                                                               "eggdrop"};
+inline constexpr std::array<std::string_view, 21> kHelperNames{
+    "ftp",    "tftp", "irc",        "pptp",           "ipsec",  "sip",     "sip_tcp", "snmp",
+    "talk",   "rsh",  "amanda",     "rtsp",           "h323",   "cuseeme", "vdolive", "quake",
+    "quake3", "icq",  "directplay", "directplay_tcp", "eggdrop"};
 
 inline std::optional<std::uint8_t> helper_number(std::string_view name) {
   const auto found = std::ranges::find(kHelperNames, name);

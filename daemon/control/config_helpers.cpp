@@ -13,7 +13,7 @@ using helper::Settings;
 using json::Value;
 using state::Json;
 
-constexpr std::string_view kDeniedPorts = "denied_ports";
+constexpr std::string_view kDeniedPorts = "denied_ports", kWide = "wide";
 constexpr std::size_t kMostDenied = 64, kMostNetworks = 64;
 
 std::vector<net::Port> read_ports(const Value& value) {
@@ -30,7 +30,11 @@ std::vector<net::Port> read_ports(const Value& value) {
 }
 
 void read_service(const Value& value, const helper::Helper& helper, Service& service) {
-  value.allow({"enabled", "ports", "networks"});
+  if (helper.may_be_wide)
+    value.allow({"enabled", "ports", "networks", kWide});
+  else
+    value.allow({"enabled", "ports", "networks"});
+  if (const auto wide = value.find(kWide)) service.wide = wide->boolean();
   if (const auto enabled = value.find("enabled")) service.enabled = enabled->boolean();
   if (const auto ports = value.find("ports")) service.ports = read_ports(*ports);
   if (const auto networks = value.find("networks")) {
@@ -85,8 +89,9 @@ Json write_helpers(const Settings& settings) {
     const Service& service = settings.services[i];
     Json networks = Json::array();
     for (const net::Prefix& network : service.networks) networks.push_back(network.text());
-    out[std::string{helper::all_helpers()[i]->name}] = {
+    Json& one = out[std::string{helper::all_helpers()[i]->name}] = {
         {"enabled", service.enabled}, {"ports", service.ports}, {"networks", std::move(networks)}};
+    if (helper::all_helpers()[i]->may_be_wide) one[std::string{kWide}] = service.wide;
   }
   Json& denied = out[std::string{kDeniedPorts}] = Json::array();
   for (const net::PortRange& range : settings.denied) denied.push_back(range.text());

@@ -24,6 +24,8 @@ Json half_document(const Tuple& tuple, const conntrack::Half& half) {
     json["destination_port"] = tuple.destination_port;
   } else if (tuple.is_icmp()) {
     json["id"] = tuple.is_icmp_reply != 0 ? tuple.destination_port : tuple.source_port;
+  } else if (tuple.protocol == net::Protocol::esp && tuple.spi() != 0) {
+    json["spi"] = tuple.spi();
   }
   json["packets"] = std::uint64_t{half.packets};
   json["bytes"] = half.bytes;

@@ -93,6 +93,7 @@ Json helpers_document(const HelpersCopy& copy) {
                     {"enabled", service.enabled},
                     {"ports", service.ports},
                     {"networks", std::move(networks)},
+                    {"wide", service.wide},
                     {"attached", counters.attached},
                     {"connections", counters.connections},
                     {"announced", counters.announced},

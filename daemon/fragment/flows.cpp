@@ -14,6 +14,7 @@ void Flows::give_ports(const Note& note, Packet& packet) {
   packet.tuple.source_port = note.source_port;
   packet.tuple.destination_port = note.destination_port;
   packet.tuple.is_icmp_reply = note.is_icmp_reply;
+  packet.tuple.key = note.tuple_key;
   packet.fresh_id = note.fresh_id;
 }
 
@@ -110,6 +111,7 @@ Flows::Fate Flows::pass(Packet& packet, Time now) {
     note->source_port = packet.tuple.source_port;
     note->destination_port = packet.tuple.destination_port;
     note->is_icmp_reply = packet.tuple.is_icmp_reply;
+    note->tuple_key = packet.tuple.key;
     give_ports(*note, packet);
     if (!waiting_.empty()) release(*note);
     return Fate::known;

@@ -59,6 +59,7 @@ class Flows {
     net::Protocol protocol{};  // of the transport header
     net::Port source_port = 0;
     net::Port destination_port = 0;
+    std::uint16_t tuple_key = 0;
     std::uint16_t fresh_id = 0;
     std::uint8_t is_icmp_reply = 0;
     bool spoilt = false;  // by an overlap

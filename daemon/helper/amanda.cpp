@@ -3,7 +3,8 @@
 //
 //   server ── Amanda … REQ ──▶ client:10080      client ── CONNECT DATA p1 MESG p2 INDEX p3 ──▶ server
 //
-// So it is who was asked that announces; the ports are told as they appear here.
+// So it is who was asked that announces; the ports are told as they appear here. Since 3.4 there is a fourth
+// one, STATE.
 
 #include <algorithm>
 
@@ -20,7 +21,7 @@ void parse(Context& context) noexcept {
   if (found == std::string_view::npos) return;
   const std::size_t end = std::min(text.find(kLineFeed, found + 1), text.size());
   Cursor cursor{text.substr(0, end), found + 1};
-  for (const std::string_view stream : {"DATA ", "MESG ", "INDEX "}) {
+  for (const std::string_view stream : {"DATA ", "MESG ", "INDEX ", "STATE "}) {
     const std::size_t at = cursor.rest().find(stream);
     if (at == std::string_view::npos) return;
     cursor = Cursor{text.substr(0, end), cursor.at() + at + stream.size()};
@@ -45,7 +46,7 @@ const Helper kAmanda{.name = "amanda",
                          [](Context& context) noexcept {
                            if (!context.from_client()) parse(context);
                          },
-                     .most_expected = 3,
+                     .most_expected = 4,
                      .keeps = std::chrono::seconds{300}};
 
 }  // namespace masqgate::helper

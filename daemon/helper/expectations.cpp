@@ -44,11 +44,17 @@ void Expectations::refresh(std::uint16_t number, Time until) {
   wheel_.schedule(number, until);
 }
 
+net::Endpoint Expectations::destination_of(const Tuple& tuple) {
+  const bool has_index = tuple.protocol == net::Protocol::esp;
+  return {tuple.destination_address, has_index ? net::Port{0} : tuple.destination_port};
+}
+
 std::optional<std::uint16_t> Expectations::find(const Tuple& tuple) const {
   if (index_.size() == 0) return std::nullopt;
-  const auto found = index_.find(hash(tuple.protocol, tuple.destination()), [&](std::uint32_t n) {
+  const net::Endpoint destination = destination_of(tuple);
+  const auto found = index_.find(hash(tuple.protocol, destination), [&](std::uint32_t n) {
     const Expectation& e = entries_[n];
-    return e.protocol == tuple.protocol && e.outside == tuple.destination() &&
+    return e.protocol == tuple.protocol && e.outside == destination &&
            (e.from_anybody || e.from == tuple.source_address) &&
            (e.from_port == 0 || e.from_port == tuple.source_port);
   });
@@ -86,6 +92,16 @@ void Expectations::remove(std::uint16_t number, Outcome outcome, Time now,
 }
 
 void Expectations::note_refusal(const Expectation& about, Refusal why, Time now) {
+  if (!past_.empty()) {
+    PastExpectation& last = past_.back();
+    const bool is_same = last.outcome == Outcome::refused && last.refusal == why &&
+                         last.expectation.master == about.master &&
+                         last.expectation.inside == about.inside;
+    if (is_same) {
+      last.when = now;
+      return;
+    }
+  }
   remember({about, Outcome::refused, why, {}, now});
 }
 

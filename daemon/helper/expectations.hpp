@@ -53,7 +53,7 @@ struct Expectation {
   bool from_anybody = false;
   net::IpAddress from;              // unless anybody
   net::Port from_port = 0;          // 0: any
-  net::Endpoint outside;            // where the peer sends to
+  net::Endpoint outside;            // where the peer sends to; ESP: port 0, for any index
   net::Endpoint inside;             // who gets it; equals outside where nothing is translated
   net::IpAddress appears_as;        // the peer's address as who gets it sees it
   std::uint16_t mapping_flags = 0;  // of the master, where it stands behind the same endpoint
@@ -93,6 +93,7 @@ class Expectations final : public nat::Reserved {
   // The one that this new connection would fulfil.
   std::optional<std::uint16_t> find(const Tuple& tuple) const;
   void remove(std::uint16_t number, Outcome outcome, Time now, const Tuple& connection = {});
+  // The same again takes no second place.
   void note_refusal(const Expectation& about, Refusal why, Time now);
   void refresh(std::uint16_t number, Time until);
 
@@ -111,6 +112,7 @@ class Expectations final : public nat::Reserved {
   const std::deque<PastExpectation>& past() const { return past_; }
 
  private:
+  static net::Endpoint destination_of(const Tuple& tuple);
   std::uint32_t hash(net::Protocol protocol, net::Endpoint outside) const;
   void remember(PastExpectation past);
 

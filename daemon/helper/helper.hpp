@@ -35,6 +35,7 @@ enum class Refusal : std::uint8_t {
   no_endpoint,    // no outside port is free
   no_room,        // a table is full
   unseen,         // bytes have passed that nobody here has seen
+  pending,        // another host's is waited for, and nobody could tell the two apart
   count_,
 };
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
@@ -49,8 +50,10 @@ struct Helper;
 // What the speaker has said that it waits for.
 struct Announcement {
   net::Protocol protocol = net::Protocol::tcp;
-  net::Endpoint own;          // as the speaker wrote it; of GRE the port is a call id
+  // As the speaker wrote it. Of GRE the port is a call id; of ESP it is 0, for any index may come.
+  net::Endpoint own;
   bool from_anybody = false;  // else from the peer's address only
+  bool is_of_call = false;    // from anybody where the configuration says so (K-04)
   net::Port from_port = 0;    // 0: any
   bool is_pair = false;       // the next port too, as RTCP stands beside RTP (RFC 3550 11)
   bool keeps_port = false;    // nobody can be told another one
@@ -64,7 +67,9 @@ class Effects {
  public:
   virtual std::optional<net::Endpoint> announce(const Announcement& what) noexcept = 0;
   virtual std::optional<net::Endpoint> announced(net::Port shown, bool is_own) noexcept = 0;
+  virtual bool has_child() noexcept = 0;
   virtual void refuse(Refusal why) noexcept = 0;
+  virtual void hold() noexcept = 0;
   virtual void stop() noexcept = 0;
 
  protected:
@@ -107,6 +112,10 @@ class Context {
   // beginning on. False, and nothing happens, where the result would be too long.
   bool replace(std::size_t offset, std::size_t size, std::string_view text);
   void refuse(Refusal why) { effects_.refuse(why); }
+  // Whether one of the last connections that this one has announced is there. Of helpers that bind.
+  bool has_child() { return effects_.has_child(); }
+  // A datagram that must not go on now: its sender will send another.
+  void hold() { effects_.hold(); }
   // Nothing more of this connection is looked at, in either direction.
   void stop() { effects_.stop(); }
 
@@ -157,7 +166,11 @@ struct Helper {
   net::Port least_port =
       1024;  // nothing is opened to one below, except the speaker's own socket (K-03)
   bool needs_networks = false;  // must not be switched on for everybody (K-06)
+  bool may_be_wide = false;     // the configuration may let anybody into its calls
   Duration keeps{};  // how long a connection of datagrams stays after a message; 0: as any
+  // Packets of this protocol too, which has no ports. The helper's conversations have keys (tuple.hpp).
+  std::optional<net::Protocol> beside{};
+  bool binds = false;  // what it has announced ends with its own connection, and lives as long
   // What Linux 2.2 called it in ip_masq/app; empty: as here. With '_' at its end the port's thousands
   // follow.
   std::string_view classic_name{};

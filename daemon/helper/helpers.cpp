@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "daemon/conntrack/tcp_window.hpp"
 #include "daemon/helper/speaker.hpp"
 #include "daemon/helper/surgery.hpp"
 #include "daemon/wire/udp.hpp"
@@ -14,6 +15,28 @@ using conntrack::Connection;
 
 // The largest segment, and all that replaced lines can add to it.
 constexpr std::size_t kTextRoom = 65536 + Stream::kMostGrowth;
+
+// Nothing more is said, whatever the timeouts are.
+bool is_over(const Connection& c) {
+  using conntrack::TcpState;
+  return c.tcp_state == TcpState::time_wait ||
+         (c.tcp_state == TcpState::close && !conntrack::is_reset_in_doubt(c));
+}
+
+// What a helper of datagrams is told; empty if it is told nothing.
+std::optional<wire::Bytes> message_of(const Packet& packet) {
+  if (packet.made_here || packet.fragment_offset != 0) return std::nullopt;
+  if (packet.tuple.protocol == net::Protocol::esp) {
+    const wire::Bytes message = packet.transport();
+    return message.first(std::min(message.size(), Evidence::kMost));
+  }
+  if (packet.is_fragment || packet.frame.offload.gso() != wire::VnetHeader::Gso::none ||
+      !checksum_is_right(packet))
+    return std::nullopt;
+  const auto udp = wire::Udp::parse(packet.transport());
+  if (!udp || udp->payload().size() > Context::kMostText) return std::nullopt;
+  return udp->payload();
+}
 
 }  // namespace
 
@@ -74,7 +97,7 @@ std::optional<Helpers::Choice> Helpers::choose(const Connection& connection) con
 
 void Helpers::begin(Connection& connection, const Packet& packet) noexcept {
   const Tuple& original = connection.original;
-  if (!original.has_ports() || connection.has(Connection::kLocal)) return;
+  if (connection.has(Connection::kLocal)) return;
   const bool tcp = original.protocol == net::Protocol::tcp;
   if (tcp && (!packet.tcp_flags.syn() || packet.tcp_flags.ack())) return;
   const auto choice = choose(connection);
@@ -96,6 +119,9 @@ void Helpers::begin(Connection& connection, const Packet& packet) noexcept {
   session.memory = {};
   session.record = table_.index_of(connection);
   session.expected_count = 0;
+  session.master = {};
+  session.children = {};
+  session.next_child = 0;
   ++counters.connections;
   ++counters.attached;
 }
@@ -117,6 +143,48 @@ void Helpers::drop_expectations(Session& session, Outcome outcome, Time now) {
   session.expected_count = 0;
 }
 
+bool Helpers::is_known(const Tuple& tuple, bool may_begin) const {
+  if (table_.find(tuple).connection != nullptr || expectations_.find(tuple)) return true;
+  if (!may_begin) return false;
+  const auto service = settings_->service_for(tuple, tuple.inverted());
+  return service && all_helpers()[*service]->beside.has_value();
+}
+
+void Helpers::forget_key(Tuple& tuple, bool may_begin) const {
+  const bool has_key = tuple.key != 0 || tuple.protocol == net::Protocol::gre ||
+                       tuple.protocol == net::Protocol::esp;
+  if (!has_key || is_known(tuple, may_begin)) return;
+  tuple.key = 0;
+  if (!tuple.has_ports()) tuple.source_port = tuple.destination_port = 0;
+}
+
+void Helpers::forget_keys(Packet& packet, bool may_begin) const noexcept {
+  forget_key(packet.tuple, may_begin);
+  if (!packet.quoted) return;
+  Tuple back = packet.quoted->inverted();  // as the answer would come
+  forget_key(back, false);
+  packet.quoted = back.inverted();
+}
+
+Connection* Helpers::find(const Kin& kin) const {
+  if (kin.serial == 0) return nullptr;
+  Connection& connection = table_.at(kin.record);
+  const bool is_there = connection.serial == kin.serial && connection.has(Connection::kConfirmed);
+  return is_there ? &connection : nullptr;
+}
+
+void Helpers::bind(Session& master, const Connection& child) {
+  master.children[master.next_child] = {table_.index_of(child), child.serial};
+  master.next_child = static_cast<std::uint8_t>((master.next_child + 1u) % kMostChildren);
+  if (Session* session = session_of(child))
+    session->master = {master.record, table_.at(master.record).serial};
+}
+
+void Helpers::end_children(Session& session) {
+  for (Kin& kin : session.children)
+    if (Connection* child = find(std::exchange(kin, {}))) table_.remove(*child);
+}
+
 void Helpers::forget_expectation(std::uint16_t number) {
   Session& session = sessions_[expectations_.at(number).session];
   const auto end = session.expected.begin() + session.expected_count;
@@ -129,6 +197,7 @@ void Helpers::forget_expectation(std::uint16_t number) {
 void Helpers::removed(const Connection& connection, Time now) noexcept {
   if (!connection.is_helped()) return;
   Connection& record = table_.at(table_.index_of(connection));
+  if (Session* session = session_of(record)) end_children(*session);
   end_session(record, Outcome::master_gone, now);
 }
 
@@ -163,7 +232,7 @@ void Helpers::meet(Packet& packet) noexcept {
   Connection& connection = *packet.connection;
   Tuple reply = connection.reply;
   reply.source_address = expected.inside.address;
-  reply.source_port = expected.inside.port;
+  if (packet.tuple.protocol != net::Protocol::esp) reply.source_port = expected.inside.port;
   if (!expected.from_anybody) reply.destination_address = expected.appears_as;
   if (!has_way_back(reply)) return;
   connection.reply = reply;
@@ -182,7 +251,9 @@ void Helpers::meet(Packet& packet) noexcept {
 void Helpers::fulfilled(const Connection& connection, Time now) noexcept {
   const auto number = expectations_.find(connection.original);
   if (!number) return;
-  ++counters_[sessions_[expectations_.at(*number).session].service].fulfilled;
+  Session& master = sessions_[expectations_.at(*number).session];
+  ++counters_[master.service].fulfilled;
+  if (master.helper->binds) bind(master, connection);
   forget_expectation(*number);
   expectations_.remove(*number, Outcome::fulfilled, now, connection.original);
 }
@@ -190,7 +261,7 @@ void Helpers::fulfilled(const Connection& connection, Time now) noexcept {
 std::vector<AttachedPort> Helpers::attached() const {
   std::vector<AttachedPort> all;
   for (const Session& session : sessions_)
-    if (session.helper != nullptr)
+    if (session.helper != nullptr && table_.at(session.record).original.has_ports())
       all.push_back({session.service, table_.at(session.record).reply.source_port});
   return all;
 }
@@ -225,10 +296,8 @@ void Helpers::release_if_idle(Session& session, Connection& connection, Time now
 Helpers::Answer Helpers::help(Packet& packet, Time now) noexcept {
   Connection& connection = *packet.connection;
   Session* session = session_of(connection);
-  if (connection.original.protocol != net::Protocol::tcp) {
-    if (session != nullptr) help_datagram(*session, packet, now);
-    return {};
-  }
+  if (connection.original.protocol != net::Protocol::tcp)
+    return session != nullptr ? help_datagram(*session, packet, now) : Answer{};
   const bool begins = packet.tcp_flags.syn() && !packet.tcp_flags.ack() &&
                       packet.direction == Direction::original && packet.fragment_offset == 0 &&
                       connection.tcp_state == conntrack::TcpState::syn_sent;
@@ -241,6 +310,10 @@ Helpers::Answer Helpers::help(Packet& packet, Time now) noexcept {
   if (session != nullptr) {
     const Answer answer = help_segment(*session, packet, now);
     keep_numbers(*session, connection);
+    if (session->helper->binds && is_over(connection)) {
+      drop_expectations(*session, Outcome::master_gone, now);
+      end_children(*session);
+    }
     release_if_idle(*session, connection, now);
     return answer;
   }
@@ -351,33 +424,34 @@ bool Helpers::write_segment(const Stream& stream, Packet& packet, std::uint32_t 
 
 void Helpers::keep(Connection& connection, Time now) noexcept {
   const Session* session = session_of(connection);
-  if (session != nullptr && session->helper->keeps != Duration{} &&
-      connection.has(Connection::kConfirmed))
-    table_.refresh(connection, now, session->helper->keeps);
+  if (session == nullptr || session->helper->keeps == Duration{}) return;
+  const auto refresh = [&](Connection* one) {
+    if (one != nullptr) table_.refresh(*one, now, session->helper->keeps);
+  };
+  if (connection.has(Connection::kConfirmed)) refresh(&connection);
+  refresh(find(session->master));
+  for (const Kin& kin : session->children) refresh(find(kin));
 }
 
-void Helpers::help_datagram(Session& session, Packet& packet, Time now) {
-  using Gso = wire::VnetHeader::Gso;
-  if (session.has_ended || packet.is_fragment || packet.made_here ||
-      packet.frame.offload.gso() != Gso::none || !checksum_is_right(packet))
-    return;
-  const auto udp = wire::Udp::parse(packet.transport());
+Helpers::Answer Helpers::help_datagram(Session& session, Packet& packet, Time now) {
   const bool from_client = packet.direction == Direction::original;
-  if (!udp || udp->payload().size() > Context::kMostText ||
-      (!from_client && !session.helper->looks_at_answers))
-    return;
+  if (session.has_ended || (!from_client && !session.helper->looks_at_answers)) return {};
+  const auto message = message_of(packet);
+  if (!message) return {};
   Connection& connection = *packet.connection;
-  Speaker speaker{*this, session, connection, packet.direction, udp->payload(), now};
+  Speaker speaker{*this, session, connection, packet.direction, *message, now};
   const Tuple received = connection.translated(packet.direction);
-  Context context{udp->payload(), from_client,    connection.tuple(packet.direction),
-                  received,       session.memory, speaker,
+  Context context{*message, from_client,    connection.tuple(packet.direction),
+                  received, session.memory, speaker,
                   message_};
   session.helper->parse(context);
+  if (speaker.holds()) return {DropReason::helper_waits};
   keep(connection, now);
   const auto changed = context.changed();
-  if (!changed || !payload_fits(packet, changed->size())) return;
+  if (!changed || !payload_fits(packet, changed->size())) return {};
   set_payload(packet, *changed);
   ++counters_[session.service].changed;
+  return {};
 }
 
 void Helpers::restore(Packet& packet, const Connection& connection, Direction d) noexcept {

@@ -47,6 +47,7 @@ class Helpers final : public conntrack::Renumbering {
   // Connections that are looked at together; what is too many passes without help.
   static constexpr std::size_t kMostSessions = 2048;  // of TCP some 21 KB each
   static constexpr std::size_t kMostExpected = 64;    // of one connection
+  static constexpr std::size_t kMostChildren = 8;     // that end with it; older ones by themselves
 
   Helpers(conntrack::Table& table, nat::Mappings& mappings, const nat::PortForwards& forwards,
           HashKey key, Time now);
@@ -57,11 +58,12 @@ class Helpers final : public conntrack::Renumbering {
   // A new connection's first packet, before rules have seen it: if it was announced, it becomes
   // related, and its translation that of its master.
   void meet(Packet& packet) noexcept;
-  // Whether this packet's call was announced. Others are GRE like any other, without call ids.
-  bool is_call(const Tuple& tuple) const {
-    return table_.find(tuple).connection != nullptr || expectations_.find(tuple).has_value();
-  }
-  // A helped connection has come into the table, or has spoken: its helper may want it to stay.
+  // Numbers that tell conversations apart count only where a helper wants it: others are GRE, ESP or
+  // ISAKMP like any other, and have no call ids, indices and cookies from here on. may_begin: whether
+  // the packet comes from where conversations with indices and cookies are begun, from inside.
+  void forget_keys(Packet& packet, bool may_begin) const noexcept;
+  // A helped connection has come into the table, or has spoken: its helper may want it to stay, and
+  // those that are bound to it.
   void keep(conntrack::Connection& connection, Time now) noexcept;
   // Such a connection is in the table now.
   void fulfilled(const conntrack::Connection& connection, Time now) noexcept;
@@ -90,6 +92,11 @@ class Helpers final : public conntrack::Renumbering {
 
  private:
   using Connection = conntrack::Connection;
+  // A connection that another one is bound to, if it is still there.
+  struct Kin {
+    std::uint32_t record = 0;
+    std::uint32_t serial = 0;  // 0: none
+  };
   struct Session {
     const Helper* helper = nullptr;  // null: free
     std::uint8_t service = 0;
@@ -100,6 +107,10 @@ class Helpers final : public conntrack::Renumbering {
     std::uint32_t record = 0;
     std::array<std::uint16_t, kMostExpected> expected{};  // oldest first
     std::uint8_t expected_count = 0;
+    // Of helpers that bind: who has announced this connection, and whom it has announced.
+    Kin master;
+    std::array<Kin, kMostChildren> children{};
+    std::uint8_t next_child = 0;
 
     Stream& stream(Direction d) { return (*streams)[static_cast<std::size_t>(d)]; }
   };
@@ -112,6 +123,11 @@ class Helpers final : public conntrack::Renumbering {
     bool is_child;
   };
   std::optional<Choice> choose(const Connection& connection) const;
+  bool is_known(const Tuple& tuple, bool may_begin) const;
+  void forget_key(Tuple& tuple, bool may_begin) const;
+  Connection* find(const Kin& kin) const;
+  void bind(Session& master, const Connection& child);
+  void end_children(Session& session);
   bool is_served(const Session& session) const;
   bool has_way_back(const Tuple& reply);
   Session* session_of(const Connection& connection) const;
@@ -123,7 +139,7 @@ class Helpers final : public conntrack::Renumbering {
   void open_streams(Session& session, const Packet& packet, Connection& connection);
   Answer help_segment(Session& session, Packet& packet, Time now);
   bool write_segment(const Stream& stream, Packet& packet, std::uint32_t first, wire::Bytes data);
-  void help_datagram(Session& session, Packet& packet, Time now);
+  Answer help_datagram(Session& session, Packet& packet, Time now);
   void keep_numbers(Session& session, Connection& connection) const;
   void release_if_idle(Session& session, Connection& connection, Time now);
 

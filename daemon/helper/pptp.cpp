@@ -6,7 +6,8 @@
 //
 // Several clients may have chosen the same number: outside each call has another one, which is told to
 // the peer here and told back in what he says. K-15: a call that this connection has not announced is
-// nobody's.
+// nobody's. Calls end with their control connection: the last eight GRE conversations at once, what is older
+// in its own time.
 
 #include <array>
 
@@ -130,6 +131,7 @@ const Helper kPptp{.name = "pptp",
                    .measure = measure,
                    .parse = parse,
                    .most_expected = 8,
-                   .replaces = true};
+                   .replaces = true,
+                   .binds = true};
 
 }  // namespace masqgate::helper

@@ -6,14 +6,14 @@
 namespace masqgate::helper {
 namespace {
 
-constexpr std::array kAll{&kFtp,    &kTftp, &kIrc,        &kPptp,          &kSip,
-                          &kSipTcp, &kSnmp, &kTalk,       &kRsh,           &kAmanda,
-                          &kRtsp,   &kH323, &kCuseeme,    &kVdolive,       &kQuake,
-                          &kQuake3, &kIcq,  &kDirectplay, &kDirectplayTcp, &kEggdrop};
+constexpr std::array kAll{&kFtp,        &kTftp,          &kIrc,     &kPptp,  &kIpsec,  &kSip,
+                          &kSipTcp,     &kSnmp,          &kTalk,    &kRsh,   &kAmanda, &kRtsp,
+                          &kH323,       &kCuseeme,       &kVdolive, &kQuake, &kQuake3, &kIcq,
+                          &kDirectplay, &kDirectplayTcp, &kEggdrop};
 
 constexpr std::array<std::string_view, kRefusals> kRefusalNames{
     "foreign",       "wrong_side", "malformed",   "third_host", "low_port", "denied_port",
-    "line_too_long", "too_many",   "no_endpoint", "no_room",    "unseen"};
+    "line_too_long", "too_many",   "no_endpoint", "no_room",    "unseen",   "pending"};
 static_assert(!kRefusalNames.back().empty());
 
 }  // namespace

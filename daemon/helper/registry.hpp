@@ -6,7 +6,7 @@
 
 namespace masqgate::helper {
 
-extern const Helper kFtp, kTftp, kIrc, kPptp, kSip, kSipTcp, kSnmp, kTalk, kRsh, kAmanda, kRtsp,
-    kH323, kCuseeme, kVdolive, kQuake, kQuake3, kIcq, kDirectplay, kDirectplayTcp, kEggdrop;
+extern const Helper kFtp, kTftp, kIrc, kPptp, kIpsec, kSip, kSipTcp, kSnmp, kTalk, kRsh, kAmanda,
+    kRtsp, kH323, kCuseeme, kVdolive, kQuake, kQuake3, kIcq, kDirectplay, kDirectplayTcp, kEggdrop;
 
 }  // namespace masqgate::helper

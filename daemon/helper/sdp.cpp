@@ -68,6 +68,7 @@ Medium read_medium(Context& context, Edits& edits, std::string_view line, std::s
   const bool is_rtp = line.find(" RTP/") != std::string_view::npos && medium.port != 65535;
   medium.shown = context.announce({.protocol = net::Protocol::udp,
                                    .own = {medium.address, medium.port},
+                                   .is_of_call = true,
                                    .is_pair = is_rtp,
                                    .life = life});
   if (medium.shown)
@@ -86,6 +87,7 @@ void read_rtcp(Context& context, Edits& edits, std::string_view line, const Medi
   if (*port != medium.port + 1u) {
     const auto own = context.announce({.protocol = net::Protocol::udp,
                                        .own = {medium.address, static_cast<net::Port>(*port)},
+                                       .is_of_call = true,
                                        .life = life});
     if (!own) return;
     shown = own->port;

@@ -17,7 +17,7 @@ Settings Settings::defaults() {
   Settings settings;
   for (const Helper* helper : all_helpers())
     settings.services.push_back(
-        {helper->on_by_default, {helper->ports.begin(), helper->ports.end()}, {}});
+        {helper->on_by_default, {helper->ports.begin(), helper->ports.end()}, {}, false});
   settings.denied.assign(std::begin(kDenied), std::end(kDenied));
   return settings;
 }
@@ -25,9 +25,10 @@ Settings Settings::defaults() {
 std::optional<std::size_t> Settings::service_for(const Tuple& original, const Tuple& reply) const {
   for (std::size_t i = 0; i < services.size(); ++i) {
     const Service& service = services[i];
-    if (!service.enabled || all_helpers()[i]->protocol != original.protocol ||
-        std::ranges::find(service.ports, reply.source_port) == service.ports.end())
-      continue;
+    const bool has_port =
+        all_helpers()[i]->protocol == original.protocol &&
+        std::ranges::find(service.ports, reply.source_port) != service.ports.end();
+    if (!service.enabled || (!has_port && all_helpers()[i]->beside != original.protocol)) continue;
     const auto is_inside = [&](const net::Prefix& network) {
       return network.contains(original.source_address) || network.contains(reply.source_address);
     };

@@ -16,6 +16,7 @@ struct Service {
   bool enabled = false;
   std::vector<net::Port> ports;
   std::vector<net::Prefix> networks;  // one end must be in one of these; none: anywhere
+  bool wide = false;  // what calls announce is for anybody, not for the peer's address only
   bool operator==(const Service&) const = default;
 };
 

@@ -8,7 +8,7 @@
 // Only the two ends of the connection are translated (K-02); who else is named stays. Where a Via or a
 // Contact names another port of the speaker, requests are expected there, from his peer only (K-04).
 // Media come from the peer's address too; from a gateway elsewhere they come by the mapping that the
-// speaker's own media make, which leave from the port that was told. Off unless networks say whose servers
+// speaker's own media make, which leave from the port that was told; with "wide" from anybody. Off unless networks say whose servers
 // are to be trusted (K-06).
 
 #include <algorithm>
@@ -169,8 +169,11 @@ class Translator {
     if (from == sent.destination()) return received.destination();
     if (from.address == sent.source_address) {
       if (place == Place::named) return net::Endpoint{received.source_address, from.port};
-      return context_.announce(
-          {.protocol = self_.protocol, .own = from, .child = &self_, .life = life_});
+      return context_.announce({.protocol = self_.protocol,
+                                .own = from,
+                                .is_of_call = true,
+                                .child = &self_,
+                                .life = life_});
     }
     if (from.address != sent.destination_address) return std::nullopt;
     if (const auto own = context_.announced(from.port, false)) return own;
@@ -242,6 +245,7 @@ const Helper kSip{.name = "sip",
                   .most_expected = 16,
                   .timeout = kRinging,
                   .needs_networks = true,
+                  .may_be_wide = true,
                   .keeps = kRegistered};
 const Helper kSipTcp{.name = "sip_tcp",
                      .protocol = net::Protocol::tcp,
@@ -251,6 +255,7 @@ const Helper kSipTcp{.name = "sip_tcp",
                      .most_held = kMostMessage,
                      .most_expected = 16,
                      .timeout = kRinging,
-                     .needs_networks = true};
+                     .needs_networks = true,
+                     .may_be_wide = true};
 
 }  // namespace masqgate::helper

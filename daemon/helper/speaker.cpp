@@ -40,7 +40,8 @@ Expectation Helpers::Speaker::draft(const Announcement& what) const {
   e.master = connection_.original;
   e.announced_by_client = direction_ == Direction::original;
   e.protocol = what.protocol;
-  e.from_anybody = what.from_anybody;
+  e.from_anybody =
+      what.from_anybody || (what.is_of_call && helpers_.settings_->services[session_.service].wide);
   e.from = answers.source_address;
   e.from_port = what.from_port;
   e.inside = {sent.source_address, what.own.port};
@@ -52,6 +53,7 @@ Expectation Helpers::Speaker::draft(const Announcement& what) const {
   const bool is_udp = what.protocol == net::Protocol::udp && sent.protocol == what.protocol;
   if (is_udp && connection_.has(Connection::kMapped))
     e.mapping_flags = connection_.flags & kOfMapping;
+  if (what.protocol == net::Protocol::esp) e.mapping_flags = Connection::kShared;
   e.mark = connection_.mark;
   e.made = now_;
   e.until = now_ + (what.life != Duration{} ? what.life : session_.helper->timeout);
@@ -118,6 +120,16 @@ bool Helpers::Speaker::find_outside(Expectation& e, const Announcement& what) co
   return true;
 }
 
+// Whether what would come for this could be for another host that waits there already, or for the
+// router itself.
+bool Helpers::Speaker::is_anothers(const Expectation& e) const {
+  if (e.protocol != net::Protocol::esp) return false;
+  const Connection* own = helpers_.table_.find(e.tuple()).connection;
+  if (own != nullptr && own->has(Connection::kLocal)) return true;
+  const auto other = helpers_.expectations_.find(e.tuple());
+  return other && helpers_.expectations_.at(*other).inside != e.inside;
+}
+
 // The expectation that says this already.
 std::optional<std::uint16_t> Helpers::Speaker::same(const Expectation& e) const {
   for (std::size_t i = 0; i < session_.expected_count; ++i) {
@@ -149,6 +161,7 @@ std::optional<Refusal> Helpers::Speaker::expect(Expectation& e, const Announceme
     e.outside = helpers_.expectations_.at(*number).outside;
     if (!what.is_pair) return std::nullopt;
   } else {
+    if (is_anothers(e)) return Refusal::pending;
     if (!make_room(what.is_pair ? 2 : 1)) return Refusal::too_many;
     if (!find_outside(e, what)) return Refusal::no_endpoint;
   }
@@ -186,6 +199,11 @@ std::optional<net::Endpoint> Helpers::Speaker::announced(net::Port port, bool is
     if (!is_own && e.outside.port == port) return e.inside;
   }
   return std::nullopt;
+}
+
+bool Helpers::Speaker::has_child() noexcept {
+  return std::ranges::any_of(session_.children,
+                             [&](const Kin& kin) { return helpers_.find(kin) != nullptr; });
 }
 
 void Helpers::Speaker::refuse(Refusal why) noexcept {

@@ -21,8 +21,13 @@ class Helpers::Speaker final : public Effects {
 
   std::optional<net::Endpoint> announce(const Announcement& what) noexcept override;
   std::optional<net::Endpoint> announced(net::Port port, bool is_own) noexcept override;
+  bool has_child() noexcept override;
   void refuse(Refusal why) noexcept override;
+  void hold() noexcept override { holds_ = true; }
   void stop() noexcept override { session_.has_ended = true; }
+
+  // Whether the message must not go on.
+  bool holds() const { return holds_; }
 
  private:
   HelperCounters& counters() const { return helpers_.counters_[session_.service]; }
@@ -31,6 +36,7 @@ class Helpers::Speaker final : public Effects {
   bool is_own_socket(const Announcement& what) const;
   bool has_neighbour(const Expectation& expectation, net::Endpoint first) const;
   bool find_outside(Expectation& expectation, const Announcement& what) const;
+  bool is_anothers(const Expectation& expectation) const;
   std::optional<std::uint16_t> same(const Expectation& expectation) const;
   bool make_room(std::size_t count);
   std::optional<Refusal> expect(Expectation& expectation, const Announcement& what);
@@ -41,6 +47,7 @@ class Helpers::Speaker final : public Effects {
   Direction direction_;
   wire::Bytes message_;
   Time now_;
+  bool holds_ = false;
 };
 
 // The messages of one direction of a TCP connection.

@@ -223,10 +223,11 @@ net::IpAddress Mappings::pick_address(const Connection& c, const Outside& outsid
 
 std::optional<DropReason> Mappings::choose(Connection& c, const Outside& outside,
                                            const Behaviour& behaviour) {
-  if (!c.original.has_ports() && !c.original.is_icmp()) {
+  // No port is taken from others: there is none, or many share it because the key tells them apart.
+  if ((!c.original.has_ports() && !c.original.is_icmp()) || c.original.key != 0) {
     c.set(Connection::kShared);
-    const net::Endpoint bare{pick_address(c, outside, behaviour), 0};
-    return take(c, bare) ? std::nullopt : std::optional{DropReason::tuple_clash};
+    const net::Endpoint own{pick_address(c, outside, behaviour), c.original.source_port};
+    return take(c, own) ? std::nullopt : std::optional{DropReason::tuple_clash};
   }
   remember(c, behaviour);
   for (const auto& endpoint : {promised(c, outside), mapped(c, outside)})

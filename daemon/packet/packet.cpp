@@ -1,5 +1,7 @@
 #include "daemon/packet/packet.hpp"
 
+#include <algorithm>
+
 #include "daemon/wire/icmp.hpp"
 #include "daemon/wire/ipv4.hpp"
 #include "daemon/wire/ipv6.hpp"
@@ -37,6 +39,24 @@ net::Port call_of(Bytes gre) {
   return is_call ? wire::load16(gre, 6) : net::Port{0};
 }
 
+// What names an exchange of ISAKMP from port 500 to port 500: a hash of the initiator's cookie, with
+// which each of its messages begins (RFC 2408 3.1, RFC 7296 3.1); or 0.
+std::uint16_t exchange_of(const Tuple& tuple, Bytes udp) {
+  constexpr net::Port kIsakmp = 500;
+  constexpr std::size_t kCookieEnd = 16;
+  if (tuple.source_port != kIsakmp || tuple.destination_port != kIsakmp || udp.size() < kCookieEnd)
+    return 0;
+  const std::uint32_t first = wire::load32(udp, 8), second = wire::load32(udp, 12);
+  if (first == 0 && second == 0) return 0;
+  const std::uint32_t both = (first * 0x9e3779b1u ^ second) * 0x85ebca6bu;
+  return static_cast<std::uint16_t>(std::max(both >> 16, 1u));
+}
+
+// The index that an ESP packet begins with.
+std::uint32_t index_of(Bytes esp) {
+  return esp.size() < 8 ? 0 : wire::load32(esp, 0);
+}
+
 // The first eight bytes of a quoted TCP, UDP or ICMP header are all that RFC 792 promises. False if
 // they are not there, or belong to what no error may be about.
 bool fill_quoted_ports(net::Family family, Bytes bytes, Tuple& tuple) {
@@ -44,8 +64,11 @@ bool fill_quoted_ports(net::Family family, Bytes bytes, Tuple& tuple) {
     if (bytes.size() < 8) return false;
     tuple.source_port = wire::load16(bytes, 0);
     tuple.destination_port = wire::load16(bytes, 2);
+    if (tuple.protocol == net::Protocol::udp) tuple.key = exchange_of(tuple, bytes);
   } else if (tuple.protocol == net::Protocol::gre) {
     tuple.destination_port = call_of(bytes);
+  } else if (tuple.protocol == net::Protocol::esp) {
+    tuple.set_spi(index_of(bytes));
   } else if (tuple.is_icmp()) {
     if (tuple.protocol != wire::icmp_protocol(family)) return false;
     const auto icmp = wire::Icmp::parse(bytes);
@@ -124,6 +147,7 @@ std::optional<DropReason> parse_transport(Packet& packet) {
         return DropReason::malformed_transport;
       tuple.source_port = wire::load16(bytes, 0);
       tuple.destination_port = wire::load16(bytes, 2);
+      tuple.key = exchange_of(tuple, bytes);
       return std::nullopt;
     }
     case net::Protocol::icmp:
@@ -138,6 +162,9 @@ std::optional<DropReason> parse_transport(Packet& packet) {
     }
     case net::Protocol::gre:
       tuple.destination_port = call_of(bytes);
+      return std::nullopt;
+    case net::Protocol::esp:
+      tuple.set_spi(index_of(bytes));
       return std::nullopt;
     default:
       return std::nullopt;

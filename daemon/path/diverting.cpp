@@ -256,6 +256,7 @@ bool Diverting::track_anew(Packet& packet) {
   Connection* connection = std::exchange(packet.connection, nullptr);
   if (connection != nullptr && !connection->has(Connection::kConfirmed))
     shard_.connections().discard(*connection);
+  stages::forget_keys(shard_, packet);
   const auto problem =
       conntrack::track(packet, shard_.connections(), shard_.policy().timeouts, shard_.now());
   if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;

@@ -159,10 +159,12 @@ void Shard::finish(Packet& packet, Verdict verdict) {
   count_drop(verdict.reason());
   conntrack::Connection* connection = packet.connection;
   if (connection == nullptr) return;
-  if (!connection->has(conntrack::Connection::kConfirmed))
+  if (!connection->has(conntrack::Connection::kConfirmed)) {
+    helpers_.removed(*connection, now_);
     connections_.discard(*connection);
-  else if (packet.former_expiry != 0)
+  } else if (packet.former_expiry != 0) {
     connection->expires_ns = packet.former_expiry;
+  }
 }
 
 void Shard::count(List list, std::size_t index, const Stage& stage, Verdict verdict) {

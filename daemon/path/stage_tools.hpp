@@ -11,6 +11,12 @@ inline bool is_error(const Packet& packet) {
   return packet.state == ConnState::related && packet.quoted;
 }
 
+// What tells conversations apart only where a helper wants it, before they are looked for.
+inline void forget_keys(Shard& shard, Packet& packet) {
+  const bool is_inside = packet.from == Side::network && !shard.policy().is_outside(packet.ingress);
+  shard.helpers().forget_keys(packet, is_inside);
+}
+
 // The packet is dropped for this reason, and its sender is told why.
 inline Verdict refuse(Shard& shard, const Packet& packet, icmp::Unreachable why,
                       DropReason reason) {

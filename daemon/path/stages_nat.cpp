@@ -230,6 +230,15 @@ void number_anew(Packet& packet) {
   wire::MutableIpv4::parse_header(packet.frame.ip())->set_identification(packet.fresh_id);
 }
 
+// AH signs the addresses: changed, its receiver would throw it away (RFC 4302 3.3.3, history 5.19).
+std::optional<DropReason> translate_first(Shard& shard, Packet& packet) {
+  if (const auto reason = choose_source(shard, packet)) return reason;
+  const Connection& connection = *packet.connection;
+  const bool is_spoilt = connection.original.protocol == net::Protocol::ah &&
+                         connection.reply != connection.original.inverted();
+  return is_spoilt ? std::optional{DropReason::untranslatable} : std::nullopt;
+}
+
 // Source and quote of an error about a connection's packet (I-10, I-12, I-13).
 void translate_related(Packet& packet) {
   const Connection& connection = *packet.connection;
@@ -251,7 +260,7 @@ Verdict snat(Shard& shard, Packet& packet) {
     translate_related(packet);
   } else if (tracked) {
     if (!connection->has(Connection::kConfirmed) && packet.direction == Direction::original)
-      if (const auto reason = choose_source(shard, packet))
+      if (const auto reason = translate_first(shard, packet))
         return refuse_beginning(shard, packet, *reason);
     tell_forwards(shard, packet);
     const Tuple after = connection->translated(packet.direction);

@@ -68,8 +68,7 @@ Verdict track(Shard& shard, Packet& packet) {
   LostAddresses& lost = shard.lost_addresses();
   if (!lost.empty())
     if (const auto reason = lost.check(packet, shard.policy())) return Verdict::drop(*reason);
-  if (packet.tuple.protocol == net::Protocol::gre && !shard.helpers().is_call(packet.tuple))
-    packet.tuple.destination_port = 0;
+  forget_keys(shard, packet);
   if (const auto reason =
           conntrack::track(packet, shard.connections(), shard.policy().timeouts_in_force(),
                            shard.now(), &shard.gate()))

@@ -23,7 +23,8 @@ extern "C" int LLVMFuzzerInitialize(int*, char*** arguments) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr char kClient = '\xfe', kServer = '\xfd';
-  masqgate::test::HelperStage stage{*fuzzed, size != 0 && data[0] == '6'};
+  const bool is_esp = fuzzed->beside && size != 0 && data[0] == 'e';
+  masqgate::test::HelperStage stage{*fuzzed, size != 0 && data[0] == '6', is_esp ? 7u : 0u};
   const std::string text{data, data + size};
   bool from_client = true;
   std::size_t from = 0;

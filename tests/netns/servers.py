@@ -10,6 +10,30 @@ def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+NGIRCD = """
+[Global]
+Name = irc.example
+Info = test
+Listen = {address}
+Ports = 6667
+MotdFile = /dev/null
+ServerUID = 0
+ServerGID = 0
+[Options]
+Ident = no
+PAM = no
+DNS = no
+"""
+
+
+def ngircd(host, address):
+    """An IRC server."""
+    file = host.lab.directory / "ngircd.conf"
+    file.write_text(NGIRCD.format(address=address))
+    host.start("ngircd", "-n", "-f", file)
+    lab.wait_until(lambda: ":6667 " in host.run("ss", "-ltn").stdout, "ngircd to listen")
+
+
 class Http:
     """An HTTP server; peers are the addresses that it saw, page is what it serves."""
 

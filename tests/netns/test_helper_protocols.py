@@ -97,6 +97,15 @@ def configuration(**helpers):
     return {**r.configuration(), "helpers": {name: {"enabled": True, **more} for name, more in helpers.items()}}
 
 
+def forwarded(name, port):
+    """The same with one helper, and its port of UDP leads to alice."""
+    config = configuration(**{name: {}})
+    config["nat"].insert(0, {"dnat": "wan", "protocol": "udp", "destination_port": port, "to": l.ALICE})
+    config["firewall"]["forward"]["rules"].append({"id": name, "protocol": "udp", "destination_port": port,
+                                                   "action": "accept"})
+    return config
+
+
 def helper(lab, name):
     return next(h for h in lab.masqgate.rest.get("/v1/helpers")["helpers"] if h["name"] == name)
 
@@ -316,11 +325,7 @@ def pptp_inside(lab):
 
 @story("H4: SNMP: the addresses in an agent's table, as the manager sees their network", needs_masqgate=True)
 def snmp(lab):
-    config = configuration(snmp={})
-    config["nat"].insert(0, {"dnat": "wan", "protocol": "udp", "destination_port": 161, "to": l.ALICE})
-    config["firewall"]["forward"]["rules"].append({"id": "snmp", "protocol": "udp", "destination_port": 161,
-                                                   "action": "accept"})
-    lab.masqgate.start(config)
+    lab.masqgate.start(forwarded("snmp", 161))
     file = lab.directory / "snmpd.conf"
     file.write_text("rocommunity public\nagentAddress udp:161\n")
     lab.alice.start("snmpd", "-f", "-Lo", "-C", "-c", file, "-p", lab.directory / "snmpd.pid")
@@ -339,11 +344,7 @@ def snmp(lab):
 
 @story("H4: Amanda: a backup client inside, whose answer names three ports", needs_masqgate=True)
 def amanda(lab):
-    config = configuration(amanda={})
-    config["nat"].insert(0, {"dnat": "wan", "protocol": "udp", "destination_port": 10080, "to": l.ALICE})
-    config["firewall"]["forward"]["rules"].append({"id": "amanda", "protocol": "udp", "destination_port": 10080,
-                                                   "action": "accept"})
-    lab.masqgate.start(config)
+    lab.masqgate.start(forwarded("amanda", 10080))
     with lab.alice.inside():
         agent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         agent.bind((l.ALICE, 10080))

@@ -8,6 +8,7 @@ import socket
 
 import lab as l
 import router as r
+from servers import ngircd
 from story import check, check_equal, main, story
 
 SIZE = 20_000_000
@@ -24,20 +25,6 @@ isolate=NO
 isolate_network=NO
 seccomp_sandbox=NO
 background=NO
-"""
-NGIRCD = """
-[Global]
-Name = irc.example
-Info = test
-Listen = {address}
-Ports = 6667
-MotdFile = /dev/null
-ServerUID = 0
-ServerGID = 0
-[Options]
-Ident = no
-PAM = no
-DNS = no
 """
 
 
@@ -214,10 +201,7 @@ def listen(host, address):
 @story("H3: DCC offers of a client inside reach people outside, with RESUME", needs_masqgate=True)
 def dcc(lab):
     lab.masqgate.start(configuration())
-    file = lab.directory / "ngircd.conf"
-    file.write_text(NGIRCD.format(address=l.SERVER))
-    lab.server.start("ngircd", "-n", "-f", file)
-    l.wait_until(lambda: ":6667 " in lab.server.run("ss", "-ltn").stdout, "ngircd to listen")
+    ngircd(lab.server, l.SERVER)
     alice, eve = Irc(lab.alice, "alice", l.SERVER), Irc(lab.server, "eve", l.SERVER)
     for kind, name, size in (("SEND", "file.txt", " 1000"), ("CHAT", "chat", "")):
         listener = listen(lab.alice, l.ALICE)

@@ -2,70 +2,14 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/path/tcp_ends.hpp"
+#include "tests/path/helper_router.hpp"
 
 using namespace masqgate;
 using namespace masqgate::test;
-using helper::Refusal;
 
 namespace {
 
-constexpr auto kAlice = "192.168.1.10", kBob = "192.168.1.11", kServer = "198.51.100.1",
-               kOurs = "203.0.113.7", kStranger = "198.51.100.66";
-
-net::Endpoint at(const char* text, net::Port port) {
-  return {address(text), port};
-}
-
-std::string b16(unsigned v) {
-  return {static_cast<char>(v >> 8), static_cast<char>(v)};
-}
-
-struct Router : TestRouter {
-  explicit Router(std::initializer_list<const char*> helpers = {}) {
-    know(kLan, kBob);
-    for (const char* name : helpers) policy.helpers.services[place(name)].enabled = true;
-    apply();
-  }
-  static std::size_t place(std::string_view name) {
-    const auto all = helper::all_helpers();
-    return static_cast<std::size_t>(std::ranges::find(all, helper::find_helper(name)) -
-                                    all.begin());
-  }
-  const helper::HelperCounters& counters(std::string_view name) {
-    return shard.helpers().counters()[place(name)];
-  }
-  std::uint64_t refused(std::string_view name, Refusal why) {
-    return counters(name).refusals[static_cast<std::size_t>(why)];
-  }
-  // The packet that leaves at this port for one that arrived at the other; none: nothing left.
-  std::optional<Packet> pass_on(PortIndex from, const PacketBuilder& packet) {
-    const PortIndex to = from == kLan ? kWan : kLan;
-    left(to);
-    arrive(from, packet);
-    const auto out = left(to);
-    left(from);
-    if (out.empty()) return std::nullopt;
-    Packet parsed;
-    parsed.frame = pool.take();
-    parsed.frame.set_ip_size(out[0].bytes.size());
-    std::ranges::copy(out[0].bytes, parsed.frame.ip().begin());
-    if (parse(parsed)) throw std::logic_error{"a packet left that does not parse"};
-    return parsed;
-  }
-  // What a datagram says when it has got through.
-  std::string say(PortIndex from, net::Endpoint sender, net::Endpoint receiver,
-                  std::string_view text) {
-    const auto out = pass_on(from, udp().from(sender).to(receiver).payload(text));
-    if (!out) return "nothing";
-    std::string result;
-    for (const std::byte b : out->transport().subspan(8)) result += static_cast<char>(b);
-    last = out->tuple;
-    return result;
-  }
-  FramePool pool{4};
-  Tuple last;
-};
+using Router = HelperRouter;
 
 PacketBuilder call(const char* from, const char* to, unsigned id) {
   return ip(net::Protocol::gre)
@@ -136,6 +80,47 @@ TEST_CASE(
   CHECK(router.imbalance() == "");
 }
 
+TEST_CASE("K-14: GRE of PPTP ends with its control connection, that of others does not") {
+  for (const char* how : {"FIN", "RST", "removed"}) {
+    CAPTURE(how);
+    Router router;
+    Pptp alice{router, kAlice, 40000}, bob{router, kBob, 40000};
+    const auto [alice_shown, alice_peer] = alice.begin(5000, 7);
+    const auto [bob_shown, bob_peer] = bob.begin(5000, 8);
+    const auto flow = [&, shown = alice_shown, peer = alice_peer] {
+      return router.pass_on(kWan, call(kServer, kOurs, shown)).has_value() &&
+             router.pass_on(kLan, call(kAlice, kServer, peer)).has_value();
+    };
+    CHECK(flow());
+    CHECK(router.pass_on(kWan, call(kServer, kOurs, bob_shown)));
+    CHECK(router.shard.connections().size() == 5);
+    if (how == std::string_view{"FIN"}) {
+      for (End* end : {&alice.client, &alice.server}) {
+        end->has_fin = true;
+        alice.send(*end, end->sent.size(), 0);
+      }
+    } else if (how == std::string_view{"RST"}) {
+      router.arrive(kLan, tcp()
+                              .from(alice.client.own)
+                              .to(alice.client.peer)
+                              .seq(alice.client.number(alice.client.sent.size()))
+                              .ack(alice.client.wanted)
+                              .flags("R."));
+    } else {
+      auto* control = router.connection(
+          {address(kAlice), address(kServer), 40000, 1723, net::Protocol::tcp, 0});
+      REQUIRE(control != nullptr);
+      router.shard.connections().remove(*control);
+    }
+    router.left(kWan);
+    // Bob's, and of alice's control connection what must be remembered.
+    CHECK(router.shard.connections().size() == (how == std::string_view{"removed"} ? 2 : 3));
+    CHECK_FALSE(router.pass_on(kWan, call(kServer, kOurs, alice_shown)));
+    CHECK(router.pass_on(kWan, call(kServer, kOurs, bob_shown)));
+    CHECK(router.imbalance() == "");
+  }
+}
+
 TEST_CASE("an error about a call reaches the one whose call it is") {
   Router router;
   Pptp alice{router, kAlice, 40000}, bob{router, kBob, 40000};
@@ -144,12 +129,7 @@ TEST_CASE("an error about a call reaches the one whose call it is") {
   const auto out = router.pass_on(kLan, call(kAlice, kServer, peer));
   REQUIRE(out);
   Octets sent{out->frame.ip().begin(), out->frame.ip().end()};
-  const auto error =
-      router.pass_on(kWan, icmp_error(3, 4, 1400).from(kServer).to(kOurs).quoting(sent));
-  REQUIRE(error);
-  CHECK(error->tuple.destination_address == address(kAlice));
-  REQUIRE(error->quoted);
-  CHECK(error->quoted->source_address == address(kAlice));
+  const auto error = router.error_for(kAlice, icmp_error(3, 4, 1400).quoting(sent));
   CHECK(error->quoted->destination_port == peer);
 }
 
@@ -187,6 +167,18 @@ TEST_CASE("SIP: media come in by the pair that was told, and leave from it") {
   // Again, on a connection that flows: the same port is told.
   CHECK(router.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite) == told);
   CHECK(router.imbalance() == "");
+}
+
+TEST_CASE("K-04: SIP that is wide waits for anybody's media and requests, once, and no longer") {
+  Router router{"sip"};
+  router.policy.helpers.services[Router::place("sip")].wide = true;
+  router.apply();
+  router.say(kLan, at(kAlice, 5060), at(kServer, 5060), kInvite);
+  CHECK(router.say(kWan, at(kStranger, 7000), at(kOurs, 4000), "rtp") == "rtp");
+  CHECK(router.last.destination() == at(kAlice, 4000));
+  CHECK(router.say(kWan, at(kStranger, 7000), at(kOurs, 4002), "rtp") == "nothing");
+  router.pass(std::chrono::seconds{185});
+  CHECK(router.say(kWan, at(kStranger, 7001), at(kOurs, 4001), "rtcp") == "nothing");
 }
 
 TEST_CASE("SIP: media that are sent before any has come leave from the port that was told") {

@@ -29,6 +29,14 @@ inline void check(HelperStage& stage, bool from_client, const Row& row) {
   if (row.refused) CHECK(stage.refusals[0] == *row.refused);
 }
 
+// What ends the inspection and opens nothing, whatever stands behind it (K-01).
+inline void check_foreign(const helper::Helper& which, std::string_view text) {
+  HelperStage stage{which};
+  stage.say(true, text);
+  CHECK(stage.stopped);
+  CHECK(stage.announcements.empty());
+}
+
 // Whatever is left of a message, nothing is read behind its end (the sanitizers and valgrind look), and
 // nothing is announced that the whole one does not say: no port but this one and those behind it.
 inline void check_cut(const helper::Helper& which, bool from_client, std::string_view before,

@@ -13,7 +13,9 @@ namespace masqgate::test {
 
 class HelperStage final : helper::Effects {
  public:
-  explicit HelperStage(const helper::Helper& helper, bool is_v6 = false) : helper_{helper} {
+  // spi: of the packets, for helpers of ESP.
+  explicit HelperStage(const helper::Helper& helper, bool is_v6 = false, std::uint32_t spi = 0)
+      : helper_{helper} {
     const auto parse = [](const char* text) { return *net::IpAddress::parse(text); };
     const net::IpAddress client = parse(is_v6 ? "fd00:1::10" : "192.168.1.10");
     const net::IpAddress server = parse(is_v6 ? "2001:db8::1" : "198.51.100.1");
@@ -21,6 +23,11 @@ class HelperStage final : helper::Effects {
     const net::Port port = helper.ports.empty() ? net::Port{1} : helper.ports.front();
     sent_ = {client, server, 40000, port, helper.protocol, 0};
     received_ = {shown_, server, 40000, port, helper.protocol, 0};
+    if (spi == 0) return;
+    sent_ = {client, server, 0, 0, net::Protocol::esp, 0};
+    sent_.set_spi(spi);
+    received_ = sent_;
+    received_.source_address = shown_;
   }
 
   // Text as it goes on; several messages in one are cut by the helper. Nothing is held back here:
@@ -43,6 +50,9 @@ class HelperStage final : helper::Effects {
   std::vector<helper::Announcement> announcements;
   std::vector<helper::Refusal> refusals;
   bool stopped = false;
+  int held = 0;           // messages that must not go on
+  bool answered = false;  // what was announced is there
+  bool full = false;      // nothing more can be announced
 
  private:
   std::string one(bool from_client, wire::Bytes message) {
@@ -61,6 +71,7 @@ class HelperStage final : helper::Effects {
     return text;
   }
   std::optional<net::Endpoint> announce(const helper::Announcement& what) noexcept override {
+    if (full) return std::nullopt;
     announcements.push_back(what);
     if (what.is_listed) return what.own;
     const unsigned port = what.own.port + (what.keeps_port ? 0u : 10000u);
@@ -68,13 +79,15 @@ class HelperStage final : helper::Effects {
   }
   std::optional<net::Endpoint> announced(net::Port port, bool is_own) noexcept override {
     for (const helper::Announcement& what : announcements) {
-      const auto shown = static_cast<net::Port>(what.own.port + 10000);
+      const auto shown = static_cast<net::Port>(what.own.port + (what.own.port == 0 ? 0 : 10000));
       if (is_own && what.own.port == port) return net::Endpoint{shown_, shown};
       if (!is_own && shown == port) return what.own;
     }
     return std::nullopt;
   }
+  bool has_child() noexcept override { return answered; }
   void refuse(helper::Refusal why) noexcept override { refusals.push_back(why); }
+  void hold() noexcept override { ++held; }
   void stop() noexcept override { stopped = true; }
 
   const helper::Helper& helper_;

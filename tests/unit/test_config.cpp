@@ -47,6 +47,7 @@ TEST_CASE("config: every bad member is refused where it stands, and the sentence
       {R"({"helpers": {"irc": {"networks": ["10.0.0.1/8"]}}})", "/helpers/irc/networks/0",
        "10.0.0.0/8"},
       {R"({"helpers": {"sip": {"enabled": true}}})", "/helpers/sip", "needs \"networks\""},
+      {R"({"helpers": {"ftp": {"wide": true}}})", "/helpers/ftp/wide", "known here"},
       {R"({"helpers": {"h323": {"enabled": true, "networks": []}}})", "/helpers/h323",
        "needs \"networks\""},
       {R"({"helpers": {"denied_ports": ["9-8"]}})", "/helpers/denied_ports/0", "no range"},

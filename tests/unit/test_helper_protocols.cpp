@@ -130,6 +130,9 @@ TEST_CASE("Amanda: the streams of the client's answer") {
     check(stage, false, row);
   }
   HelperStage stage{helper::kAmanda};
+  CHECK(stage.say(false, head + "DATA 5000 MESG 5001 INDEX 5002 STATE 5003\n") ==
+        head + "DATA 15000 MESG 15001 INDEX 15002 STATE 15003\n");
+  CHECK(stage.announcements.size() == 4);
   check(stage, true, {"K-09: a request opens nothing", head + "DATA 5000\n", std::nullopt});
   check_cut(helper::kAmanda, false, "", head + "DATA 5000 MESG 5001 INDEX 5002\n", 5000);
 }
@@ -318,10 +321,7 @@ TEST_CASE("DirectPlay: the endpoint in front of each message") {
   CHECK(stream.say(true, dplay(kOwn, 5000, "hello") + dplay(0, 5000)) ==
         dplay(kShown, 15000, "hello") + dplay(0, 15000));
   CHECK_FALSE(stream.stopped);
-  HelperStage post{helper::kDirectplayTcp};
-  post.say(true, "POST / HTTP/1.1\r\nHost: x\r\n\r\n" + dplay(kOwn, 5000));
-  CHECK(post.stopped);
-  CHECK(post.announcements.empty());
+  check_foreign(helper::kDirectplayTcp, "POST / HTTP/1.1\r\nHost: x\r\n\r\n" + dplay(kOwn, 5000));
   check_cut(helper::kDirectplay, true, "", dplay(kOwn, 5000), 5000);
   check_cut(helper::kDirectplayTcp, true, "", dplay(kOwn, 5000), 5000);
 }
@@ -340,10 +340,7 @@ TEST_CASE("eggdrop: the offer of a list") {
       stage, true,
       {"a port too large", "s us 3232235786 65537 1\n", std::nullopt, nullptr, Refusal::malformed});
   check(stage, true, {"quoted", "c 1 A s us 3232235786 5001 1024\n", std::nullopt});
-  HelperStage post{helper::kEggdrop};
-  post.say(true, "POST / HTTP/1.1\r\ns us 3232235786 5001 1024\n");
-  CHECK(post.stopped);
-  CHECK(post.announcements.empty());
+  check_foreign(helper::kEggdrop, "POST / HTTP/1.1\r\ns us 3232235786 5001 1024\n");
   check_cut(helper::kEggdrop, true, "bot\n", "s us 3232235786 5001 1024", 5001);
 }
 
@@ -377,4 +374,104 @@ TEST_CASE("H.323: the speaker's addresses in framed messages") {
         {"RTP", tpkt(b32(kOwn) + b16(5000)), tpkt(b32(kShown) + b16(15000)), "192.168.1.10:5000"});
   CHECK(media.announcements[0].is_pair);
   CHECK(media.announcements[0].protocol == net::Protocol::udp);
+}
+
+// As X.691 writes the parameters of a channel, with all that stands around them in a Setup.
+std::string channel(unsigned members, const std::string& addresses) {
+  const std::string body = b8(members) + b8(0) + b8(1) + addresses;
+  return b32(0x0000000d) + b16(0x4001) + b8(0x80) + b8(static_cast<unsigned>(body.size())) + body;
+}
+std::string unicast(std::uint32_t address, unsigned port) {
+  return b8(0) + b32(address) + b16(port);
+}
+
+TEST_CASE("H.323: a fast start tells RTP and RTCP, and H.245 beside them") {
+  HelperStage stage{helper::kH323};
+  const auto setup = [](std::uint32_t address, unsigned rtp, unsigned rtcp, unsigned h245) {
+    return tpkt("setup" + b32(address) + b16(h245) +
+                channel(0x14, unicast(address, rtp) + unicast(address, rtcp)) +
+                channel(0x04, unicast(address, rtcp)));
+  };
+  CHECK(stage.say(true, setup(kOwn, 5000, 5001, 6001)) == setup(kShown, 15000, 15001, 16001));
+  REQUIRE(stage.announcements.size() == 4);
+  CHECK(stage.announcements[0].protocol == net::Protocol::tcp);
+  CHECK(stage.announcements[0].child != nullptr);
+  for (std::size_t i = 1; i < 4; ++i) {
+    CHECK(stage.announcements[i].protocol == net::Protocol::udp);
+    CHECK(stage.announcements[i].child == nullptr);
+  }
+  CHECK(stage.announcements[1].is_pair);
+  CHECK(stage.announcements[1].own.port == 5000);
+  // K-02: of somebody else nothing; K-12: nothing is read behind a length that is none.
+  CHECK(stage.say(true, setup(kOther, 5000, 5001, 6001)) == setup(kOther, 5000, 5001, 6001));
+  CHECK(stage.announcements.size() == 4);
+  struct Case {
+    const char* name;
+    std::string text;
+    net::Protocol protocol;
+  };
+  const std::string rtp = unicast(kOwn, 7000);
+  for (const Case& c :
+       {Case{"with an associated session", channel(0x30, b8(2) + rtp), net::Protocol::udp},
+        Case{"with additions", channel(0x90, rtp + "more"), net::Protocol::udp},
+        Case{"of another kind of channel", channel(0x50, rtp), net::Protocol::tcp},
+        Case{"multicast", channel(0x10, b8(0x40) + rtp.substr(1)), net::Protocol::tcp},
+        Case{"K-12: shorter than its members", b8(0x80) + b8(9) + b8(0x10) + b16(1) + rtp,
+             net::Protocol::tcp},
+        Case{"K-12: longer than the message", b8(0x80) + b8(200) + b8(0x10) + b16(1) + rtp,
+             net::Protocol::tcp}}) {
+    CAPTURE(c.name);
+    HelperStage one{helper::kH323};
+    one.say(true, tpkt(c.text));
+    REQUIRE(one.announcements.size() == 1);
+    CHECK(one.announcements[0].protocol == c.protocol);
+  }
+  const std::string whole = setup(kOwn, 5000, 5001, 6001);
+  check_cut(helper::kH323, true, "", whole, 6001);
+}
+
+TEST_CASE("IPsec: the first packet of an index asks for the gateway's own, until there is one") {
+  constexpr std::uint32_t kIndex = 0xc0ffee01;
+  HelperStage stage{helper::kIpsec, false, kIndex};
+  const std::string packet = b32(kIndex) + b32(1) + "sealed";
+  CHECK(stage.say(true, packet) == packet);
+  REQUIRE(stage.announcements.size() == 1);
+  CHECK(stage.announcements[0].protocol == net::Protocol::esp);
+  CHECK(stage.announcements[0].own.text() == "192.168.1.10:0");
+  CHECK_FALSE(stage.announcements[0].from_anybody);
+  CHECK(stage.announcements[0].child != nullptr);
+  stage.say(true, packet);  // waits
+  stage.answered = true;
+  stage.announcements.clear();
+  stage.say(true, packet);  // has come
+  CHECK(stage.announcements.empty());
+  stage.answered = false;
+  stage.say(true, packet);  // has gone
+  CHECK(stage.announcements.size() == 1);
+  CHECK(stage.held == 0);
+  stage.say(false, packet);  // answers have another index, so this is none
+  CHECK(stage.announcements.size() == 1);
+
+  for (std::size_t size = 1; size < 8; ++size) {
+    HelperStage cut{helper::kIpsec, false, kIndex};
+    cut.say(true, packet.substr(0, size));
+    CHECK(cut.announcements.empty());
+    CHECK(cut.held == 1);
+  }
+  check(stage, true,
+        {"the index that is none", b32(0) + b32(1), std::nullopt, nullptr, Refusal::malformed});
+  HelperStage second{helper::kIpsec, false, kIndex};
+  second.full = true;
+  second.say(true, packet);
+  CHECK(second.held == 1);
+}
+
+TEST_CASE("IPsec: ISAKMP passes as it is, and opens nothing") {
+  HelperStage stage{helper::kIpsec};
+  const std::string message = b32(1) + b32(2) + zeros(8) + b32(0x21202208) + b32(0) + b32(28);
+  for (std::size_t size = 0; size <= message.size(); ++size)
+    CHECK(stage.say(true, message.substr(0, size)) == message.substr(0, size));
+  CHECK(stage.say(false, message) == message);
+  CHECK(stage.announcements.empty());
+  CHECK(stage.held == 0);
 }

@@ -227,6 +227,34 @@ TEST_CASE("parse: fragments have ports in their first piece only") {
   CHECK(atomic.packet.tuple.source_port == 7);
 }
 
+TEST_CASE("tuple: what tells conversations of ISAKMP, ESP and PPTP apart, and no part of it") {
+  const auto isakmp = [](std::string_view cookies, net::Port port = 500) {
+    return udp().from("192.0.2.1", 500).to("198.51.100.2", port).payload(cookies);
+  };
+  const auto key = [](const PacketBuilder& builder) { return Parsed{builder}.packet.tuple.key; };
+  const std::string_view one = "12345678\0\0\0\0\0\0\0\0"sv, answer = "12345678abcdefgh"sv;
+  CHECK(key(isakmp(one)) != 0);
+  CHECK(key(isakmp(one)) == key(isakmp(answer)));
+  CHECK(key(isakmp(one)) != key(isakmp("12345679"sv)));
+  CHECK(key(isakmp(one, 4500)) == 0);
+  CHECK(key(isakmp("\0\0\0\0\0\0\0\0"sv)) == 0);
+  for (std::size_t size = 0; size < 8; ++size) CHECK(key(isakmp(one.substr(0, size))) == 0);
+  CHECK(key(isakmp(one).fragment(0, true).payload_size(16)) != 0);
+  CHECK(Parsed{icmp_error(3, 1).quoting(isakmp(one))}.packet.quoted->key == key(isakmp(one)));
+  CHECK(Parsed{icmp_error(3, 1).quoting(isakmp(one), 28)}.packet.quoted->key == 0);
+
+  const auto esp = [](std::string_view text) {
+    return ip(net::Protocol::esp).from("192.0.2.1").to("198.51.100.2").payload(text);
+  };
+  const Parsed sealed{esp("\x12\x34\x56\x78\0\0\0\1"sv)};
+  CHECK(sealed.packet.tuple.spi() == 0x12345678);
+  CHECK(sealed.packet.tuple.inverted().spi() == 0x12345678);
+  CHECK(sealed.packet.tuple.inverted() != sealed.packet.tuple);
+  CHECK(sealed.packet.tuple.text() == "esp 192.0.2.1 > 198.51.100.2 spi 0x12345678");
+  for (std::size_t size = 0; size < 8; ++size)
+    CHECK(Parsed{esp("\x12\x34\x56\x78\0\0\0\1"sv.substr(0, size))}.packet.tuple.spi() == 0);
+}
+
 TEST_CASE("tuple: every transport of both families; an answer's is the question's turned round") {
   struct Case {
     const char* name;
