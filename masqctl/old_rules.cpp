@@ -22,12 +22,23 @@ bool is_good(const Reply& reply) {
   return reply.status >= 200 && reply.status <= 299;
 }
 
-[[noreturn]] void refused(const Reply& reply) {
+// sent: the document that was; of a line of it the mistake tells which rule that is.
+[[noreturn]] void refused(const Reply& reply, const Json& sent = {}) {
   const Json document = Json::parse(reply.body, nullptr, false);
   const std::string detail = document.is_object() ? member(document, {"detail"}) : "-";
-  throw Mistake{kOther, detail == "-"
-                            ? "the router answered with status " + std::to_string(reply.status)
-                            : printable(detail)};
+  const std::string sentence =
+      detail == "-" ? "the router answered with status " + std::to_string(reply.status)
+                    : printable(detail);
+  Mistake mistake{kOther, sentence};
+  const std::string pointer = document.is_object() ? member(document, {"pointer"}) : "";
+  const Json firewall = sent.is_object() ? sent.value("firewall", Json::object()) : Json::object();
+  for (const char* language : {"ipchains", "iptables"}) {
+    const std::string lines = std::string{"/firewall/"} + language;
+    if (!pointer.starts_with(lines + "/") || !firewall.contains(language)) continue;
+    const std::size_t line = std::stoul("0" + pointer.substr(lines.size() + 1)) + 1;
+    mistake.place = language::place_of(firewall[language].get<std::vector<std::string>>(), line);
+  }
+  throw mistake;
 }
 
 Json ask(const std::string& socket, const std::string& target, std::string* etag = nullptr) {
@@ -72,7 +83,7 @@ void change_document(const std::string& socket, const Change& change) {
         send(socket,
              {.method = "PUT", .target = "/v1/config", .if_match = etag, .body = document.dump()});
     if (is_good(reply)) return;
-    if (reply.status != kChangedMeanwhile && reply.status != kUnderWay) refused(reply);
+    if (reply.status != kChangedMeanwhile && reply.status != kUnderWay) refused(reply, document);
     std::this_thread::sleep_for(kPause);
   }
   throw Mistake{kOther, "the configuration changes all the time; try again later"};

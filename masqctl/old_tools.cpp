@@ -157,6 +157,21 @@ Words lines_of(std::istream& in) {
   return lines;
 }
 
+// Hands back what became of these lines; what the router cannot do of it is told with its line.
+template <typename Change>
+void restore(const Session& call, const Words& lines, Change change) {
+  try {
+    change_document(call.socket, [&](Json& document) {
+      put(document, change(document));
+      return true;
+    });
+  } catch (const Mistake& mistake) {
+    const std::size_t line = mistake.place.rule == 0 ? 0 : language::line_of(lines, mistake.place);
+    if (line == 0) throw;
+    throw Mistake{mistake.status, "line " + std::to_string(line) + ": " + mistake.sentence, line};
+  }
+}
+
 // Letters of options without arguments; throws Mistake at others.
 std::set<char> options_of(const Words& words, std::string_view known, Words& others) {
   std::set<char> given;
@@ -236,9 +251,8 @@ int ipchains_restore(const Session& call, const Words& words) {
   if (!others.empty())
     throw Mistake{2, "it takes no argument but -v, -f, -p: rules come from the standard input"};
   const Words lines = lines_of(call.streams.in);
-  change_document(call.socket, [&](Json& document) {
-    put(document, restored(call, ipchains_of(document), lines, options.contains('f')));
-    return true;
+  restore(call, lines, [&](const Json& document) {
+    return restored(call, ipchains_of(document), lines, options.contains('f'));
   });
   if (options.contains('v'))
     for (const std::string& line : lines) call.streams.err << line << '\n';
@@ -316,10 +330,8 @@ int iptables_restore(const Session& call, const Words& words) {
     else if (word != "-c" && word != "--counters" && word != "-v" && word != "--verbose")
       throw Mistake{2, "unknown argument `" + word + "'"};
   const Words lines = lines_of(call.streams.in);
-  change_document(call.socket, [&](Json& document) {
-    put(document, restored(iptables_of(document), lines, adds));
-    return true;
-  });
+  restore(call, lines,
+          [&](const Json& document) { return restored(iptables_of(document), lines, adds); });
   return 0;
 }
 

@@ -64,8 +64,9 @@ void read_old_rules(const Value& firewall, std::string_view word, Language langu
   try {
     take(compile(rules, config), value, config);
   } catch (const language::Mistake& mistake) {
-    (mistake.line == 0 || mistake.line > lines.size() ? value : lines[mistake.line - 1])
-        .refuse(mistake.sentence);
+    const std::size_t line =
+        mistake.place.rule != 0 ? language::line_of(rules.lines, mistake.place) : mistake.line;
+    (line == 0 || line > lines.size() ? value : lines[line - 1]).refuse(mistake.sentence);
   }
   config.old_rules = std::move(rules);
 }

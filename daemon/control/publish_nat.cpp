@@ -63,7 +63,7 @@ std::vector<bool> rules_to_zero(const Json& sent, std::size_t count) {
 }
 
 // Shows what was counted up to that moment, so that whoever lists and zeroes misses nothing.
-asio::awaitable<state::Created> zero(Router& router, Json sent) {
+asio::awaitable<state::Created> zero_nat(Router& router, Json sent) {
   const std::vector<bool> which = rules_to_zero(sent, router.config().nat.size());
   const auto question = [which](path::Shard& s) {
     const std::vector<path::RuleCounter> before = s.nat_counters();
@@ -83,7 +83,7 @@ void publish_nat(state::Tree& tree, Router& router) {
            {.summary = "Rules of translation, how each behaves, part by part, and what it counted; "
                        "POST zeroes.",
             .read = [&router](Query) { return rules(router); },
-            .create = [&router](Json sent, Query) { return zero(router, std::move(sent)); }});
+            .create = [&router](Json sent, Query) { return zero_nat(router, std::move(sent)); }});
   tree.add("nat/profiles",
            {.summary = "The presets of translation, part by part.",
             .read = [](Query) -> asio::awaitable<Json> { co_return nat_profiles_document(); }});

@@ -95,8 +95,9 @@ class NamedSet::Reader {
     std::ranges::sort(set_.macs_, [](const Mac& a, const Mac& b) {
       return a.address != b.address ? a.address < b.address : a.end > b.end;
     });
-    const auto same = std::ranges::unique(set_.macs_, {}, &Mac::address);
-    set_.macs_.erase(same.begin(), same.end());
+    const auto same_address = [](const Mac& a, const Mac& b) { return a.address == b.address; };
+    set_.macs_.erase(std::unique(set_.macs_.begin(), set_.macs_.end(), same_address),
+                     set_.macs_.end());
     std::ranges::sort(set_.ends_);
   }
 

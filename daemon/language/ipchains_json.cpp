@@ -13,6 +13,9 @@ using Rule = IpchainsRule;
 [[noreturn]] void cannot(const std::string& sentence) {
   throw Mistake{2, sentence};
 }
+[[noreturn]] void cannot_at(const RulePlace& place, const std::string& sentence) {
+  throw Mistake{2, place.text() + ": " + sentence, 0, place};
+}
 
 // One of the three built-in chains, and what it is here.
 struct Place {
@@ -200,7 +203,7 @@ void Compiler::add_chain(const Place& place, const IpchainsChain& chain) {
   for (std::size_t number = 1; number <= chain.rules.size(); ++number) try {
       add_rule(place, chain, number, list);
     } catch (const Mistake& mistake) {
-      cannot("chain " + chain.name + ", rule " + std::to_string(number) + ": " + mistake.sentence);
+      cannot_at({.chain = chain.name, .rule = number}, mistake.sentence);
     }
   // An answer to a masqueraded packet never saw forward (history 3.1).
   if (place.name == "forward" && name == place.hook)
@@ -266,14 +269,15 @@ void Compiler::add_source_rules() {
         forward.policy == "MASQ";
     const IpchainsChain* asked = rules_.find(rule.target);
     if (asked != nullptr && masq_follows && may_accept(*asked))
-      cannot("chain forward, rule " + std::to_string(i + 1) + ": what chain " + rule.target +
-             " accepts would be masqueraded by a rule behind: write ACCEPT into forward");
+      cannot_at({.chain = "forward", .rule = i + 1},
+                "what chain " + rule.target +
+                    " accepts would be masqueraded by a rule behind: write ACCEPT into forward");
     if (!masquerades && (rule.target != "ACCEPT" || !masq_follows)) continue;
     if (!is_plain(rule) || (rule.protocol.value == net::Protocol::icmp && masquerades &&
                             !is_all(rule.destination_ports.value)))
-      cannot("chain forward, rule " + std::to_string(i + 1) +
-             ": what is masqueraded can be chosen by networks, protocol, destination port and "
-             "interface, none of them turned round");
+      cannot_at({.chain = "forward", .rule = i + 1},
+                "what is masqueraded can be chosen by networks, protocol, destination port and "
+                "interface, none of them turned round");
     for (Json& one : selectors(rule, masquerades ? "masquerade" : "exclude")) {
       if (masquerades) one["profile"] = "classic-2.2";
       out_.nat.push_back(std::move(one));

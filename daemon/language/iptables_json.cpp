@@ -12,6 +12,9 @@ using Rule = IptablesRule;
 [[noreturn]] void cannot(const std::string& sentence) {
   throw Mistake{2, sentence};
 }
+[[noreturn]] void cannot_at(const RulePlace& place, const std::string& sentence) {
+  throw Mistake{2, place.text() + ": " + sentence, 0, place};
+}
 
 std::string bang(bool negated) {
   return negated ? "!" : "";
@@ -280,8 +283,7 @@ void Compiler::add_table(const IptablesTable& table) {
     for (std::size_t number = 1; number <= chain.rules.size(); ++number) try {
         add_rule(table, chain, number, list);
       } catch (const Mistake& mistake) {
-        cannot("table " + std::string{table.name} + ", chain " + chain.name + ", rule " +
-               std::to_string(number) + ": " + mistake.sentence);
+        cannot_at({std::string{table.name}, chain.name, number}, mistake.sentence);
       }
     const std::string name = chain_name(table, chain.name);
     if (out_.firewall.contains(name)) cannot("there are two chains `" + name + "'");
@@ -381,8 +383,7 @@ Document Compiler::compile() {
         if (chain.name == "OUTPUT") cannot("the router's own packets are not translated");
         add_translation(chain, number);
       } catch (const Mistake& mistake) {
-        cannot("table nat, chain " + chain.name + ", rule " + std::to_string(number) + ": " +
-               mistake.sentence);
+        cannot_at({"nat", chain.name, number}, mistake.sentence);
       }
   return std::move(out_);
 }

@@ -31,11 +31,24 @@ class Names {
   virtual std::string service(net::Port, net::Protocol) const { return {}; }
 };
 
+// A rule of a chain, from 1 on; 0: none is meant. Only iptables has tables.
+struct RulePlace {
+  std::string table{}, chain{};
+  std::size_t rule = 0;
+  std::string text() const;  // "table nat, chain PREROUTING, rule 2"
+};
+
+// The line that makes this rule, from 1 on; 0 where no line alone does, as where rules are inserted.
+std::size_t line_of(std::span<const std::string> lines, const RulePlace& place);
+// The rule that this line makes; none where it makes no rule.
+RulePlace place_of(std::span<const std::string> lines, std::size_t line);
+
 // A mistake in a command, and the status with which the old tool ended.
 struct Mistake {
   int status = 2;
   std::string sentence;  // without the tool's name
   std::size_t line = 0;  // of a rule set in lines, from 1 on; then the sentence tells it, too
+  RulePlace place{};  // of a rule that was read well and cannot be had; the sentence tells it, too
 };
 
 constexpr std::size_t kMostLineBytes = 4096;

@@ -259,7 +259,10 @@ bool Shard::end_refused(std::uint64_t id) {
 void Shard::send_error(const Packet& about, icmp::Message message) {
   if (!is_port(about.ingress) || !icmp::may_answer(about, message)) return;
   const net::IpAddress sender = about.tuple.source_address;
-  const auto source = port(about.ingress).source_towards(sender);
+  // Linux takes nothing from an address of its own: it is told in the name of whom it spoke to.
+  const bool of_this_machine = about.from == Side::host && !about.made_here;
+  const auto source = of_this_machine ? std::optional{about.tuple.destination_address}
+                                      : port(about.ingress).source_towards(sender);
   if (!source) return;
   const bool allowed = icmp::is_too_big(about.family, message)
                            ? error_limit_.allow_too_big(now_)

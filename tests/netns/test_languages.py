@@ -225,11 +225,18 @@ def mistakes(lab):
     refused(["ipchains-restore"], 1, "line 2: No target by that name", ":input DENY\n-A input -j NOWHERE\n")
     refused(["iptables", "-A", "INPUT", "-j", "DROP"], 1, "the rules in force are ipchains's")
     refused(["iptables-restore"], 1, "the rules in force are ipchains's", "*filter\n:INPUT DROP [0:0]\nCOMMIT\n")
-    try:
-        lab.masqgate.rest.put("/v1/config", {**before, "firewall": {"ipchains": [":input DENY", "-A input -p 6 -y -q"]}})
-        raise l.Failed("taken")
-    except r.Refused as refusal:
-        check_equal((refusal.status, refusal.problem["pointer"]), (422, "/firewall/ipchains/1"), "place")
+    for lines, place in (([":input DENY", "-A input -p 6 -y -q"], 1),
+                         ([":input DENY", "-A input -j DENY", "-A output -j DENY", "-A input -i eth7 -j DENY"], 3)):
+        try:
+            lab.masqgate.rest.put("/v1/config", {**before, "firewall": {"ipchains": lines}})
+            raise l.Failed("taken")
+        except r.Refused as refusal:
+            check_equal((refusal.status, refusal.problem["pointer"]), (422, f"/firewall/ipchains/{place}"), "place")
+    refused(["ipchains-restore"], 1, "line 3: chain output, rule 1", "# mine\n-A input -j DENY\n-A output -i eth7 -j DENY\n")
+    tools.script("ipchains -F; ipchains -P forward ACCEPT")
+    before = lab.masqgate.rest.get("/v1/config")
+    text = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n*nat\n-A PREROUTING -j RETURN\nCOMMIT\n"
+    refused(["iptables-restore"], 1, "line 6: table nat, chain PREROUTING, rule 1: RETURN", text)
 
 
 def counts(listing):

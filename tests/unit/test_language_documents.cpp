@@ -267,3 +267,38 @@ TEST_CASE("F6 iptables: what cannot be said is refused with table, chain and num
     CHECK(got.find(c.words) != got.npos);
   }
 }
+
+TEST_CASE("F6: what cannot be said is found in its line, of saved rules and of scripts") {
+  const Lines saved{"# mine",
+                    "*filter",
+                    ":INPUT DROP [0:0]",
+                    "-A INPUT -j ACCEPT",
+                    "[1:60] -A FORWARD -j DROP",
+                    "-A INPUT -j DROP",
+                    "COMMIT",
+                    "*nat",
+                    "-A POSTROUTING -j ACCEPT",
+                    "COMMIT",
+                    "iptables -A INPUT -s 10.0.0.1 -j DROP"};
+  const Lines old{":input DENY", "ipchains -A input -b -p tcp -s 10.0.0.1 80 -j DENY",
+                  "-A output -j DENY", "-A input -j ACCEPT"};
+  const Lines inserted{"-A input -j DENY", "-I input 1 -j ACCEPT", "-A input -j DENY"};
+  struct Row {
+    const Lines& lines;
+    RulePlace place;
+    std::size_t line;
+  };
+  for (const Row& row :
+       {Row{saved, {"filter", "INPUT", 1}, 4}, Row{saved, {"filter", "INPUT", 2}, 6},
+        Row{saved, {"filter", "FORWARD", 1}, 5}, Row{saved, {"filter", "INPUT", 3}, 11},
+        Row{saved, {"nat", "POSTROUTING", 1}, 9}, Row{saved, {"nat", "INPUT", 1}, 0},
+        Row{old, {"", "input", 1}, 2}, Row{old, {"", "input", 2}, 2}, Row{old, {"", "input", 3}, 4},
+        Row{old, {"", "output", 1}, 3}, Row{inserted, {"", "input", 2}, 0}}) {
+    CAPTURE(row.place.text());
+    CHECK(line_of(row.lines, row.place) == row.line);
+    if (row.line == 0 || (row.place.rule == 2 && &row.lines == &old)) continue;
+    CHECK(place_of(row.lines, row.line).text() == row.place.text());
+  }
+  CHECK(place_of(saved, 1).rule == 0);
+  CHECK(place_of(saved, 99).rule == 0);
+}

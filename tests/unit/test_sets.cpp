@@ -5,43 +5,13 @@
 #include "daemon/base/random.hpp"
 #include "tests/support/packet_builder.hpp"
 #include "tests/support/rule_lab.hpp"
+#include "tests/unit/forward_lab.hpp"
 
 using namespace masqgate;
 using namespace masqgate::firewall;
 using namespace masqgate::test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-namespace {
-
-constexpr Decision kDrop{Decision::Kind::drop};
-
-// A parsed packet as chain forward sees it.
-struct Parsed {
-  FramePool pool{2};
-  Packet packet;
-  explicit Parsed(const PacketBuilder& builder) {
-    packet.frame = pool.take();
-    builder.fill(packet.frame);
-    const auto problem = parse(packet);
-    if (problem) throw std::logic_error{std::string{name(*problem)}};
-    packet.ingress = 0;
-    packet.egress = 1;
-    packet.state = ConnState::new_;
-  }
-};
-
-std::string forward(const std::string& matches, const std::string& action = "\"drop\"") {
-  return R"({"forward": {"rules": [{"id": "r")" + (matches.empty() ? "" : ", " + matches) +
-         R"(, "action": )" + action + "}]}}";
-}
-
-bool drops(RuleLab& lab, const PacketBuilder& builder) {
-  Parsed parsed{builder};
-  return lab.judge(Hook::forward, parsed.packet) == kDrop;
-}
-
-}  // namespace
 
 TEST_CASE("F2 sets: rules ask by name for addresses, ranges, ports and senders, of both families") {
   const json::Json document = json::Json::parse(R"({

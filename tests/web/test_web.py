@@ -256,7 +256,8 @@ class Changing(WithDoor):
         self.check_problem(self.put(rule, "{}", 'If-Match: "0"'), 412)
         self.assertEqual(self.put(rule, "{}", 'If-Match: "1"').status, 200)
         for method, body in (("GET", None), ("PUT", "{}"), ("DELETE", None)):
-            answer = self.curl(rules + "/missing", "-X", method, "-H", "Content-Type: application/json", *(["-d", body] if body else []))
+            sent = ["-d", body] if body else []
+            answer = self.curl(rules + "/missing", "-X", method, "-H", "Content-Type: application/json", *sent)
             self.check_problem(answer, 404)
         delete = ["-X", "DELETE", "-H", 'If-Match: "1"']
         self.check_problem(self.curl(rule, "-X", "DELETE"), 428)
@@ -282,7 +283,7 @@ class Changing(WithDoor):
         self.check_problem(self.curl(rules, *post, "-d", "{}"), 428)
         self.check_problem(self.curl(rules, *post, "-H", 'If-Match: "0"', "-d", "{}"), 412)
         self.check_problem(self.curl(rules, *post, *match, "-d", '{"id": "taken"}'), 409)
-        self.check_problem(self.curl(rules, *post, *match, "-d", "{"), 400)
+        self.check_problem(self.curl(rules, *post, *match, "-d", "{"), 400, "line 1, column 2")
         self.check_problem(self.curl(rules + "?under=x", *post, *match, "-d", "{}"), 400)
         tried = self.curl(rules + "?dry_run=1", *post, *match, "-d", "{}")
         self.assertEqual((tried.status, "location" in tried.fields), (200, False))
