@@ -178,6 +178,25 @@ TEST_CASE("R-21, R-22, R-23, R-33: what is sent to many is for Linux, never forw
   CHECK(router.imbalance() == "");
 }
 
+// Linux takes nothing from an address of its own.
+TEST_CASE("what the router itself may not send is refused in the name of whom it spoke to") {
+  for (const bool v4 : {true, false}) {
+    CAPTURE(v4);
+    const char* own = v4 ? "203.0.113.7" : "2001:db8:2::7";
+    const char* other = v4 ? "198.51.100.1" : "2001:db8:9::1";
+    TestRouter router;
+    set_rules(router,
+              R"({"output": {"rules": [{"id": "r", "action": {"reject": "prohibited"}}]}})");
+    router.send_from_host(kWan, udp().from(own, 4000).to(other, 53).payload("query"));
+    CHECK(router.left(kWan).empty());
+    CHECK(mismatch(router.one(kWan, Side::host),
+                   {source(other), destination(own), icmp_type(v4 ? 3 : 1, v4 ? 13 : 1),
+                    quotes({source(own, 4000), destination(other, 53)}), good_checksums()}) == "");
+    CHECK(router.drops(DropReason::rejected) == 1);
+    CHECK(router.imbalance() == "");
+  }
+}
+
 TEST_CASE("M2: timestamp and address mask queries go out and come home") {
   for (const auto& [request, reply] : {std::pair{13, 14}, std::pair{17, 18}}) {
     TestRouter router;
