@@ -12,7 +12,7 @@ using state::Branch;
 using state::Created;
 using state::Node;
 using state::Query;
-using Names = std::vector<std::string>;
+using Parts = std::vector<std::string>;
 
 // The document as people read it: elements of sets with what is left of their time.
 Json shown_document(const Router& router) {
@@ -125,7 +125,7 @@ asio::awaitable<Created> post_rule(Router& router, std::string chain, Json sent,
   co_return created;
 }
 
-asio::awaitable<Json> put_rule(Router& router, Names names, Json sent, Query query) {
+asio::awaitable<Json> put_rule(Router& router, Parts names, Json sent, Query query) {
   Json document = to_json(router.config());
   const Edit edit = replace_rule(document, names[0], names[1], std::move(sent));
   auto changing = change(router, std::move(document), std::move(query), edit.pointer);
@@ -134,7 +134,7 @@ asio::awaitable<Json> put_rule(Router& router, Names names, Json sent, Query que
                   [&](Json& now) { return rule_of(now, names[0], edit.name); });
 }
 
-asio::awaitable<Json> erase_rule(Router& router, Names names, Query query) {
+asio::awaitable<Json> erase_rule(Router& router, Parts names, Query query) {
   Json document = to_json(router.config());
   remove_rule(document, names[0], names[1]);
   auto changing = change(router, std::move(document), std::move(query));
@@ -187,7 +187,7 @@ Node rules_node(Router& router, const std::string& chain) {
   return node;
 }
 
-Node rule_node(Router& router, const Names& names) {
+Node rule_node(Router& router, const Parts& names) {
   Node node = part(router, "A rule of a chain.",
                    [names](Json& all) { return rule_of(all, names[0], names[1]); });
   node.write = [&router, names](Json sent, Query query) {
@@ -205,17 +205,17 @@ void publish_firewall(state::Tree& tree, Router& router) {
   Node firewall = member(router, "firewall", "The chains, or an old rule set; PUT replaces them.");
   firewall.branches = {
       {"{chain}",
-       [&router](const Names& names) {
+       [&router](const Parts& names) {
          return child_node(router, {"firewall", names[0], chain_of}, "A chain with its rules.");
        }},
-      {"{chain}/rules", [&router](const Names& names) { return rules_node(router, names[0]); }},
-      {"{chain}/rules/{rule}", [&router](const Names& names) { return rule_node(router, names); }}};
+      {"{chain}/rules", [&router](const Parts& names) { return rules_node(router, names[0]); }},
+      {"{chain}/rules/{rule}", [&router](const Parts& names) { return rule_node(router, names); }}};
   tree.add("firewall", std::move(firewall));
   Node sets = member(router, "sets", "The named sets of which rules ask; PUT replaces them.");
-  sets.branches = {{"{set}", [&router](const Names& names) {
+  sets.branches = {{"{set}", [&router](const Parts& names) {
                       return child_node(router, {"sets", names[0], set_of}, "A named set.");
                     }}};
-  sets.branches.push_back({"{set}/elements", [&router](const Names& names) {
+  sets.branches.push_back({"{set}/elements", [&router](const Parts& names) {
                              return elements_node(router, names[0]);
                            }});
   tree.add("sets", std::move(sets));

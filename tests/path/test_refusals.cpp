@@ -185,8 +185,9 @@ TEST_CASE("what the router itself may not send is refused in the name of whom it
     const char* own = v4 ? "203.0.113.7" : "2001:db8:2::7";
     const char* other = v4 ? "198.51.100.1" : "2001:db8:9::1";
     TestRouter router;
-    set_rules(router,
-              R"({"output": {"rules": [{"id": "r", "action": {"reject": "prohibited"}}]}})");
+    set_rules(
+        router,
+        R"({"output": {"rules": [{"protocol": "udp", "action": {"reject": "prohibited"}}]}})");
     router.send_from_host(kWan, udp().from(own, 4000).to(other, 53).payload("query"));
     CHECK(router.left(kWan).empty());
     CHECK(mismatch(router.one(kWan, Side::host),
