@@ -319,12 +319,18 @@ def amanda(lab):
         os.chmod("/etc/amandahosts", 0o600)
         request = pathlib.Path("/tmp/request")
         request.write_text(BACKUP_REQUEST)
+        lists = pathlib.Path("/var/lib/amanda/gnutar-lists")
+        lists.mkdir()
+        shutil.chown(lists, "backup", "backup")
         lab.server.run(*BACKUP, asker, "agent", "bsd", "noop")
-        done = lab.server.run(*BACKUP, asker, "-f", request, "-s", "agent", "bsd", "sendbackup", check=False)
-    check_equal(done.stdout.splitlines()[:1], ["Connected"], f"what amservice says: {done.stdout}{done.stderr}")
+
+        def connected():
+            done = lab.server.run(*BACKUP, asker, "-f", request, "-s", "agent", "bsd", "sendbackup", check=False)
+            return done.stdout.startswith("Connected")
+        l.wait_until(connected, "a stream of amandad")
     counted = helper(lab, "amanda")
-    check_equal((counted["announced"], counted["fulfilled"], refusals(lab, "amanda")), (4, 1, {}),
-                "ports, who came, and refusals")
+    check(counted["announced"] >= 4 and counted["fulfilled"] >= 1, f"ports, and who came: {counted}")
+    check_equal(refusals(lab, "amanda"), {}, "refused")
 
 
 @contextlib.contextmanager
