@@ -117,11 +117,12 @@ void SetTcpMss::apply(Packet& packet, Memory& memory) const noexcept {
   if (packet.tuple.protocol != net::Protocol::tcp || packet.is_fragment || !packet.tcp_flags.syn())
     return;
   const auto tcp = wire::Tcp::parse(packet.transport());
-  if (!tcp || !tcp->payload().empty()) return;
+  if (!tcp) return;
   constexpr std::uint16_t kDefaultV4 = 536, kDefaultV6 = 1220;  // of who says nothing (RFC 9293)
   const std::uint16_t wanted = mss != 0 ? mss : path_mss(packet, memory);
   const wire::Bytes option = wire::find_tcp_option(tcp->options(), 2, 4);
   if (option.empty()) {
+    if (!tcp->payload().empty()) return;
     const std::uint16_t silent = packet.is_v4() ? kDefaultV4 : kDefaultV6;
     insert_mss(packet, mss != 0 ? wanted : std::min(wanted, silent));
     return;

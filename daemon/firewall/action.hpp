@@ -113,7 +113,7 @@ struct SetTtl {
 };
 
 // The MSS of a SYN. Without a number: lowered to what the path takes without fragments. A SYN without
-// the option gets it as its first one; one that carries data stays as it is.
+// the option gets it as its first one, unless it carries data.
 struct SetTcpMss {
   static constexpr HookSet kHooks{Hook::forward, Hook::output, Hook::postrouting};
   std::uint16_t mss = 0;  // 0: clamp

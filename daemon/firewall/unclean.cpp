@@ -85,9 +85,7 @@ bool icmp_is_sound(const Packet& packet) {
 }
 
 bool udp_is_sound(const Packet& packet) {
-  if (packet.tuple.destination_port == 0) return false;
-  if (packet.is_fragment || wire::load16(packet.transport(), 6) == 0) return true;
-  return checksum_is_right(packet, wire::Udp::kHeaderSize);
+  return packet.tuple.destination_port != 0 && transport_checksum_is_right(packet);
 }
 
 // Without ECE and CWR, which parse() does not show.
@@ -137,6 +135,21 @@ bool is_unclean(const Packet& packet) noexcept {
       return !icmp_is_sound(packet);
     default:
       return false;
+  }
+}
+
+bool transport_checksum_is_right(const Packet& packet) noexcept {
+  switch (packet.tuple.protocol) {
+    case net::Protocol::udp:
+      return packet.is_fragment || wire::load16(packet.transport(), 6) == 0 ||
+             checksum_is_right(packet, wire::Udp::kHeaderSize);
+    case net::Protocol::tcp:
+      return checksum_is_right(packet, wire::Tcp::kHeaderSize);
+    case net::Protocol::icmp:
+    case net::Protocol::icmpv6:
+      return checksum_is_right(packet, wire::Icmp::kHeaderSize);
+    default:
+      return true;
   }
 }
 

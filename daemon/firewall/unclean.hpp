@@ -10,4 +10,7 @@ namespace masqgate::firewall {
 // comes here.
 bool is_unclean(const Packet& packet) noexcept;
 
+// Whether the checksum of TCP, UDP or ICMP is right, as far as it can be told.
+bool transport_checksum_is_right(const Packet& packet) noexcept;
+
 }  // namespace masqgate::firewall

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/firewall/unclean.hpp"
 #include "daemon/icmp/sender.hpp"
 #include "daemon/nat/translate.hpp"
 #include "daemon/path/path.hpp"
@@ -25,10 +26,11 @@ icmp::Message unreachable(const Packet& packet, const firewall::RejectWith& with
                         : icmp::Message{wire::icmpv6::kUnreachable, with.v6};
 }
 
+// Whoever a damaged packet names as its sender may not be it: he is told nothing (history 7.2).
 Verdict reject(Shard& shard, const Packet& packet, const firewall::RejectWith& with, Hook hook) {
   if (with.kind == firewall::RejectWith::Kind::tcp_reset)
     shard.send_reset(packet);
-  else
+  else if (firewall::transport_checksum_is_right(packet))
     shard.send_error(packet, unreachable(packet, with, hook));
   return Verdict::drop(DropReason::rejected);
 }

@@ -141,6 +141,18 @@ TEST_CASE("F3 reject: every code of ICMP and ICMPv6, and the reply types of Linu
     CHECK(router.drops(DropReason::rejected) == 2);
     CHECK(router.imbalance() == "");
   }
+  // A damaged packet tells of nobody who may be answered (history 7.2); a first fragment does.
+  for (const auto& [packet, answers] :
+       {std::pair{udp().bad_checksum(), 0u}, std::pair{udp().no_checksum(), 1u},
+        std::pair{tcp().flags("S").bad_checksum(), 0u}, std::pair{icmp_echo(1).bad_checksum(), 0u},
+        std::pair{udp().partial_checksum(), 1u},
+        std::pair{udp().fragment(0, true).payload_size(160), 1u}}) {
+    TestRouter router;
+    rules(router, R"({"forward": {"rules": [{"action": "reject"}]}})");
+    router.arrive(kLan, PacketBuilder{packet}.from(kClient, 4000).to(kServer, 53));
+    CHECK(router.left(kLan).size() == answers);
+    CHECK(router.drops(DropReason::rejected) == 1);
+  }
   // In chain input the classic answer is "port".
   TestRouter router;
   rules(router, R"({"input": {"rules": [{"action": {"reject": "classic"}}]}})");
