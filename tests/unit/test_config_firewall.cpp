@@ -32,7 +32,7 @@ TEST_CASE("K-20 config: a mistake in an old rule set is refused at its line") {
   static constexpr Case kCases[] = {
       {R"({"ipchains": [":input DENY", "-A input -j NOWHERE"]})", "/firewall/ipchains/1",
        "line 2: No target by that name"},
-      {R"({"ipchains": ["-A input -i eth7 -j DENY"]})", "/firewall/ipchains",
+      {R"({"ipchains": ["-A input -i eth7 -j DENY"]})", "/firewall/ipchains/0",
        "chain input, rule 1: there is no port or NIC `eth7'"},
       {R"({"ipchains": ["-L"]})", "/firewall/ipchains/0", "changes no rule"},
       {R"({"ipchains": [7]})", "/firewall/ipchains/0", "is the number 7"},
