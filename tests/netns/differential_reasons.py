@@ -29,7 +29,7 @@ REASONS = {
     "refused-connections":
         "A connection that was refused does not count for `connections`; Linux counts it for some milliseconds.",
     "no-owner":
-        "Match `owner` is asked of the router's own packets only, which no packet through the router can show.",
+        "Match `owner` is asked of the router's own packets only, which no packet through the router can show; tests/netns/test_local.py does.",
     "no-psd":
         "Match `port_scan`: the kernel has none; its like was in patch-o-matic for Linux 2.4.",
     "no-unclean":
