@@ -85,7 +85,11 @@ void check_transport(const Packet& packet) {
   const Tuple& tuple = packet.tuple;
   const auto bytes = packet.transport();
   if (packet.fragment_offset != 0 || !tuple.has_ports()) {
-    promise(tuple.is_icmp() || (tuple.source_port == 0 && tuple.destination_port == 0), "no ports");
+    const bool has_index = tuple.protocol == net::Protocol::esp && packet.fragment_offset == 0;
+    promise(!has_index || tuple.spi() == (bytes.size() < 8 ? 0 : wire::load32(bytes, 0)),
+            "the index");
+    promise(tuple.is_icmp() || has_index || (tuple.source_port == 0 && tuple.destination_port == 0),
+            "no ports");
     return;
   }
   promise(bytes.size() >= 8 && wire::load16(bytes, 0) == tuple.source_port &&
