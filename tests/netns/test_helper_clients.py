@@ -86,6 +86,15 @@ class Terminal:
     def type(self, line):
         os.write(self.master, line.encode() + b"\n")
 
+    def say_to(self, other, line):
+        """Types until the other shows it: what is typed while a program is still busy may be thrown away."""
+        for _ in range(20):
+            self.type(line)
+            with contextlib.suppress(l.Failed):
+                l.wait_until(lambda: line.encode() in other.text, line, 3)
+                return
+        other.wait_for(line)
+
     def wait_for(self, text):
         l.wait_until(lambda: text.encode() in self.text or self.popen.poll() is not None, f"{text} in {self.text!r}")
         check(text.encode() in self.text, f"ended before {text}: {self.text!r}")
@@ -363,8 +372,7 @@ def talk(lab):
             for one in (caller, callee):
                 one.wait_for("established")
             for one, other, word in ((caller, callee, "hitherto"), (callee, caller, "thither")):
-                one.type(word)
-                other.wait_for(word)
+                one.say_to(other, word)
     check_equal((helper(lab, "talk")["fulfilled"], refusals(lab, "talk")), (2, {}), "who came, and refusals")
 
 
