@@ -144,6 +144,8 @@ class Masqgate(Router):
                 *self.rules,
                 {"id": "answers", "state": ["established", "related"], "action": "accept"},
                 {"id": "out", "in": "lan", "out": "wan", "action": "accept"}]}},
+            # One host stands for all of a network.
+            "limits": {"sessions_per_host": 0, "ports_per_host": 0},
             "shard": {"spin_us": self.spin_us},
             "divert": self.divert,
         })
