@@ -58,8 +58,7 @@ Router::Router(asio::io_context& context, Config config, std::function<void()> o
     : context_{context},
       config_{std::move(config)},
       on_ready_{std::move(on_ready)},
-      host_{config_.runtime + "/undo.json", commands_},
-      forwarding_{config_.ip_forward} {
+      host_{config_.runtime + "/undo.json", commands_} {
   std::vector<PortPlan> plans;
   std::ranges::transform(config_.ports, std::back_inserter(plans), plan_of);
   log_all(log::Level::notice, host_.prepare(std::move(plans)));
@@ -259,7 +258,6 @@ void Router::check(const Config& next) const {
 void Router::apply(Config next) {
   refuse_what_needs_a_restart(next);
   config_ = std::move(next);
-  forwarding_ = config_.ip_forward;
   publish_divert_access();
   publish_policy();
 }

@@ -36,7 +36,7 @@ class Router {
   std::vector<std::string> stop();
 
   const Config& config() const { return config_; }
-  bool forwarding() const { return forwarding_; }
+  bool forwarding() const { return config_.ip_forward; }
   // Puts a new configuration in force. What only a restart can change (ports, doors, sizes) is
   // refused with its pointer; then nothing has changed.
   void apply(Config config);
@@ -80,7 +80,6 @@ class Router {
   std::vector<PortDevices> devices_;
   netlink::Commands commands_;
   HostPorts host_;
-  bool forwarding_;
   bool ready_ = false;
   std::vector<std::string> overlaps_;
   // The shard asks through this before the kernel's mirror exists.
