@@ -1,8 +1,8 @@
 // The rule sets of the old tools, where they live: member "firewall" of the router's configuration.
 //
-// A tool takes its rules from there, works on them, and hands them back; if somebody else has changed
-// the document meanwhile, it begins anew. So many of them may run at once, and none sees or leaves
-// half a rule set.
+// A tool takes its rules from there, works on them, and hands them back; if somebody else has
+// changed the document meanwhile, it begins anew. So many of them may run at once, and none sees or
+// leaves half a rule set.
 
 #pragma once
 

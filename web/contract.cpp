@@ -68,8 +68,8 @@ void add_operation(Offer& offer, const std::string& method, const Json& operatio
   for (const auto& [media, schema] : content.items()) offer.media.insert(media);
 }
 
-// The URLs that an operation speaks of: one for each word that a variable may be, where the contract
-// names them all.
+// The URLs that an operation speaks of: one for each word that a variable may be, where the
+// contract names them all.
 std::vector<std::string> urls_of(const std::string& url, const Json& operation) {
   for (const Json& parameter : operation.value("parameters", Json::array())) {
     if (parameter.value("in", "") != "path" || !parameter.at("schema").contains("enum")) continue;

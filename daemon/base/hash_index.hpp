@@ -2,8 +2,8 @@
 //
 // The index stores hash and value only; the caller compares keys in its own records. Open
 // addressing, linear probing, deletion by shifting back, so that nothing degrades with time. Eight
-// bytes a slot, at most five sixths full: 9.6 bytes an entry. Never grows: the limit is given at the
-// start (K-21: the hash must be keyed).
+// bytes a slot, at most five sixths full: 9.6 bytes an entry. Never grows: the limit is given at
+// the start (K-21: the hash must be keyed).
 
 #pragma once
 

@@ -140,8 +140,8 @@ struct Connection {
                                                                                  << kAnnouncer);
   }
   // A helped connection takes no short cut. What its helper needs stands in that place: how much
-  // later the receiver of a direction counts its bytes; whether something of them is on its way; and
-  // the helper's session, which does not outlive the process.
+  // later the receiver of a direction counts its bytes; whether something of them is on its way;
+  // and the helper's session, which does not outlive the process.
   static constexpr std::uint16_t kNoSession = kNoPort;
   std::uint32_t number_shift(Direction d) const { return half(d).shortcut.neighbour; }
   bool is_unsettled(Direction d) const { return half(d).shortcut.trail != 0; }

@@ -18,7 +18,8 @@ std::vector<state::Parameter> change_parameters();
 // Whether the query wants to see only what would be changed.
 bool is_dry(const state::Query& query);
 
-// Puts the document in force, as a whole or not at all, and returns null; or what the query asks for.
+// Puts the document in force, as a whole or not at all, and returns null; or what the query asks
+// for.
 //   dry_run=1        what would change; changes nothing
 //   rejudge=1        also the connections that the rules would not admit any more; changes nothing
 //   rejudge=confirm  puts it in force, ends those connections, and tells which they were

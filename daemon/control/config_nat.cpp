@@ -277,8 +277,8 @@ Json write_profile(const NatConfig& rule) {
   return out;
 }
 
-// The number of a rule's timeouts depends on what they say alone, as far as it can: a connection has
-// only the number, and goes by it after the document has changed and after a restart.
+// The number of a rule's timeouts depends on what they say alone, as far as it can: a connection
+// has only the number, and goes by it after the document has changed and after a restart.
 std::uint8_t timeout_set(const TimeoutWords& timeouts, std::vector<const TimeoutWords*>& taken) {
   if (timeouts.empty()) return 0;
   SipHash hash{HashKey{1, 2}};
@@ -442,7 +442,8 @@ state::Json write_nat_rule(const NatConfig& rule, const Config& config) {
 
 namespace {
 
-// Of all that the rules say, and of where old ones stand; two that say the same differ by their order.
+// Of all that the rules say, and of where old ones stand; two that say the same differ by their
+// order.
 std::vector<std::uint64_t> fingerprints(const Config& config) {
   std::vector<std::uint64_t> all;
   std::map<std::string, int> seen;

@@ -52,8 +52,8 @@ state::Json write_behaviour(const nat::Behaviour& behaviour);
 std::vector<std::pair<std::string_view, nat::Behaviour>> presets();
 state::Json write_nat_rule(const NatConfig& rule, const Config& config);
 
-// The section "firewall": config_firewall.cpp. The ports and rules of translation of config are read
-// already; an old rule set adds to these.
+// The section "firewall": config_firewall.cpp. The ports and rules of translation of config are
+// read already; an old rule set adds to these.
 void read_firewall(const json::Value& value, Config& config);
 state::Json write_firewall(const Config& config);
 

@@ -1,5 +1,5 @@
-// Edits of the configuration document, a rule, a chain or a set at a time. They know nothing of what
-// rules mean: the document is read as a whole behind them, and that is where it is refused.
+// Edits of the configuration document, a rule, a chain or a set at a time. They know nothing of
+// what rules mean: the document is read as a whole behind them, and that is where it is refused.
 //
 // The document is canonical (to_json), so that each rule has its id. All throw state::Error:
 // not_found where there is no such thing, conflict where its name is taken, or where the rules are
@@ -42,8 +42,8 @@ void remove_rule(Json& document, const std::string& chain, const std::string& id
 
 // The elements of a set, whatever their kind.
 Json& elements_of(Json& document, const std::string& set);
-// "192.0.2.1", or {"element": "192.0.2.1", "timeout": 60}. One that is there already begins its time
-// anew.
+// "192.0.2.1", or {"element": "192.0.2.1", "timeout": 60}. One that is there already begins its
+// time anew.
 Edit add_element(Json& document, const std::string& set, Json element);
 // As it was added: "10.0.0.0/8".
 void remove_element(Json& document, const std::string& set, const std::string& element);

@@ -27,8 +27,8 @@ struct ConnectionFilter {
   bool matches(const conntrack::Connection& connection) const;
 };
 
-// Of a list in pages: ?limit=, from 1 to 1000, and ?cursor=, the record where it goes on. Both throw
-// state::Error.
+// Of a list in pages: ?limit=, from 1 to 1000, and ?cursor=, the record where it goes on. Both
+// throw state::Error.
 std::size_t page_size(const state::Query& query);
 std::uint32_t cursor_of(const state::Query& query);
 

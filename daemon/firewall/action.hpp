@@ -51,8 +51,8 @@ struct SetMark {
   void apply(Packet& packet) const noexcept { packet.mark = bits.put(packet.mark); }
 };
 
-// A connection's mark is written, or goes to (save) or comes from (restore) its packets: the bits of
-// the mask.
+// A connection's mark is written, or goes to (save) or comes from (restore) its packets: the bits
+// of the mask.
 struct SetConnMark {
   enum class Kind : std::uint8_t { set, save, restore };
   Kind kind = Kind::set;
@@ -112,8 +112,8 @@ struct SetTtl {
   void apply(Packet& packet) const noexcept;
 };
 
-// The MSS of a SYN. Without a number: lowered to what the path takes without fragments. A SYN without
-// the option gets it as its first one, unless it carries data.
+// The MSS of a SYN. Without a number: lowered to what the path takes without fragments. A SYN
+// without the option gets it as its first one, unless it carries data.
 struct SetTcpMss {
   static constexpr HookSet kHooks{Hook::forward, Hook::output, Hook::postrouting};
   std::uint16_t mss = 0;  // 0: clamp

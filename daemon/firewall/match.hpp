@@ -191,8 +191,8 @@ struct HelperMatch {
 };
 static_assert(conntrack::kHelperNames.size() <= 32);
 
-// Cheap questions first, those that count last: rules ask in this order, whatever the order in their
-// document.
+// Cheap questions first, those that count last: rules ask in this order, whatever the order in
+// their document.
 using Match =
     std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
                  DemasqueradedMatch, HelperMatch, SourceMatch, DestinationMatch, SourcePortMatch,
@@ -202,9 +202,9 @@ using Match =
                  LengthMatch, TtlMatch, UncleanMatch, OwnerMatch, ConnectionsMatch, PortScanMatch,
                  SourceLimitMatch, LimitMatch, QuotaMatch>;
 
-// Asks, and notes where the next packet of the connection may be answered otherwise: then none takes
-// the short cut. A question that is not reached, because one before it says no, does not count: the
-// same one will say no to the next packet.
+// Asks, and notes where the next packet of the connection may be answered otherwise: then none
+// takes the short cut. A question that is not reached, because one before it says no, does not
+// count: the same one will say no to the next packet.
 template <typename M>
 bool ask(const M& match, Packet& packet, Memory& memory) noexcept {
   if constexpr (requires { match.may_differ(packet); }) {

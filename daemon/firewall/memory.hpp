@@ -94,7 +94,8 @@ class SourceConnections {
   explicit SourceConnections(HashKey key) : key_{key}, heads_(kMost, kNone) {
     entries_.reserve(kMost);
   }
-  // Counts this connection for its source, once, and says how many it has; kMost if there is no room.
+  // Counts this connection for its source, once, and says how many it has; kMost if there is no
+  // room.
   std::size_t count(net::IpAddress source, const conntrack::Connection& connection,
                     const conntrack::Table& table) noexcept;
 

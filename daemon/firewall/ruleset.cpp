@@ -331,8 +331,8 @@ struct ByConnection {
 
 // Empty if the end of the chain, or a return, was reached. Recursion ends: build() has measured it.
 //
-// Where answers may be doubtful, a refusal counts only if the packet has surely come to it: behind a
-// return that was perhaps taken, the chain above has the last word.
+// Where answers may be doubtful, a refusal counts only if the packet has surely come to it: behind
+// a return that was perhaps taken, the chain above has the last word.
 template <typename Way>
 std::optional<Decision> Ruleset::walk(ChainIndex chain, Packet& packet, Way& way) const noexcept {
   const std::vector<Rule>& rules = chains_[chain].rules;

@@ -47,8 +47,8 @@ struct Rule {
   std::string comment;
   std::vector<Match> matches;  // all must hold; none: always
   Action action;
-  // Of all that the rule says, of its id and of its chain's name: rules of two rulesets with the same
-  // one are the same, and keep their counters and what they count. 0: like no other.
+  // Of all that the rule says, of its id and of its chain's name: rules of two rulesets with the
+  // same one are the same, and keep their counters and what they count. 0: like no other.
   std::uint64_t fingerprint = 0;
   CounterIndex counter = 0;  // given by Ruleset::build
   std::uint32_t number = 0;  // of chain and id, the same in every ruleset; given by Ruleset::build

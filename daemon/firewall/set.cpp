@@ -123,8 +123,8 @@ class NamedSet::Reader {
     }
   }
 
-  // Notes the element and says when it ends. One that was there before goes on with its time, unless
-  // its rest is told.
+  // Notes the element and says when it ends. One that was there before goes on with its time,
+  // unless its rest is told.
   Time note(const std::string& text, seconds timeout, std::optional<seconds> rest) {
     Time end = timeout == seconds{} ? kNever : now_ + rest.value_or(timeout);
     const auto known = known_.find(text);

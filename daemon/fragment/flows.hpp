@@ -5,10 +5,10 @@
 //                          └── no ──▶ waits a little for the first one
 //
 // Only the first fragment has ports, and rules, tracking and translation ask for them. Nothing is
-// put together: each fragment passes as it came, boundaries and all, in whatever order. Where
-// one overlaps another, it is dropped, and so is what comes later of that datagram: its receiver
-// never gets all of it, and never two versions of a byte (RFC 5722). Notes and waiting packets are
-// bounded, for each source too, so that floods of fragments cost others nothing (U-20).
+// put together: each fragment passes as it came, boundaries and all, in whatever order.
+// Where one overlaps another, it is dropped, and so is what comes later of that datagram: its
+// receiver never gets all of it, and never two versions of a byte (RFC 5722). Notes and waiting
+// packets are bounded, for each source too, so that floods of fragments cost others nothing (U-20).
 
 #pragma once
 

@@ -1,10 +1,10 @@
-// Amanda: the backup client answers with the TCP ports on which it waits for the backup server. History
-// 5.14.
+// Amanda: the backup client answers with the TCP ports on which it waits for the backup server.
+// History 5.14.
 //
 //   server ── Amanda … REQ ──▶ client:10080      client ── CONNECT DATA p1 MESG p2 INDEX p3 ──▶ server
 //
-// So it is who was asked that announces; the ports are told as they appear here. Since 3.4 there is a fourth
-// one, STATE.
+// So it is who was asked that announces; the ports are told as they appear here. Since 3.4 there is
+// a fourth one, STATE.
 
 #include <algorithm>
 

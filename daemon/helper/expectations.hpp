@@ -3,9 +3,10 @@
 //   add() ──▶ waits ──▶ fulfilled │ expired │ replaced │ its master has gone │ its helper was switched off
 //
 // Each belongs to its master, the connection in which it was announced, and dies with it (K-14). It
-// names one protocol, one destination, and one source address unless anybody may come; it serves one
-// connection, for a minute, or as long as its protocol needs to ring (K-04). Nobody else gets an outside endpoint on which one waits.
-// What became of the last ones is kept to be shown (H6), and so is what was refused.
+// names one protocol, one destination, and one source address unless anybody may come; it serves
+// one connection, for a minute, or as long as its protocol needs to ring (K-04). Nobody else gets
+// an outside endpoint on which one waits. What became of the last ones is kept to be shown (H6),
+// and so is what was refused.
 
 #pragma once
 

@@ -1,16 +1,16 @@
-// H.323 (H.225.0 call signalling over Q.931, and H.245): the speaker's addresses wherever they stand as
-// bytes in a message. History 5.12, which reads no ASN.1 either.
+// H.323 (H.225.0 call signalling over Q.931, and H.245): the speaker's addresses wherever they
+// stand as bytes in a message. History 5.12, which reads no ASN.1 either.
 //
 //   caller ── Setup, Connect (TCP 1720) ──▶ callee      names where H.245 listens
 //   H.245 (TCP) ── OpenLogicalChannel ──▶               names where RTP and RTCP listen
 //
-// Messages are cut by TPKT (RFC 1006); what is not framed by it ends the inspection. Only the speaker's
-// own address is looked for, so that nobody is called instead of him (K-02), in 6 bytes that keep their
-// place. Off unless networks say whose servers are to be trusted (K-06).
+// Messages are cut by TPKT (RFC 1006); what is not framed by it ends the inspection. Only the
+// speaker's own address is looked for, so that nobody is called instead of him (K-02), in 6 bytes
+// that keep their place. Off unless networks say whose servers are to be trusted (K-06).
 //
-// In a fast start the Setup and its answers hold messages of H.245 already (fastStart, H.323 8.1.7). What
-// they say of a channel's RTP has one form in the aligned PER of X.691, which is looked for: addresses
-// inside are for UDP, all others for TCP.
+// In a fast start the Setup and its answers hold messages of H.245 already (fastStart, H.323
+// 8.1.7). What they say of a channel's RTP has one form in the aligned PER of X.691, which is
+// looked for: addresses inside are for UDP, all others for TCP.
 //
 //   80 LL             multiplexParameters: the first extension, h2250LogicalChannelParameters, LL bytes
 //   0bx_n_a_M_g_C_…   which members are there: a associatedSessionID, M mediaChannel, C mediaControlChannel
@@ -42,8 +42,8 @@ Measure measure(wire::Bytes bytes, bool, const Memory&) noexcept {
   return {Measure::Kind::whole, size};
 }
 
-// Where the addresses of a channel's RTP and RTCP begin, from this offset on; empty if no such channel
-// is described there.
+// Where the addresses of a channel's RTP and RTCP begin, from this offset on; empty if no such
+// channel is described there.
 struct Channel {
   std::size_t media = 0, control = 0;  // 0: none
 };

@@ -1,9 +1,9 @@
 // A Helper: one protocol that speaks of addresses and ports inside its text, as one constant.
 //
-// It sees a Context and nothing else: one message, the two ends as both sides know them, a few words
-// of memory, and three things that it may do: announce() an endpoint that the speaker listens on,
-// replace() a part of the message, refuse() what it will not help with. Whether an announcement opens
-// a hole is not the helper's to decide: the same rules hold for all (helpers.hpp).
+// It sees a Context and nothing else: one message, the two ends as both sides know them, a few
+// words of memory, and three things that it may do: announce() an endpoint that the speaker listens
+// on, replace() a part of the message, refuse() what it will not help with. Whether an announcement
+// opens a hole is not the helper's to decide: the same rules hold for all (helpers.hpp).
 //
 //   bytes of a connection ──measure()──▶ messages ──parse()──▶ announce, replace, refuse, stop
 
@@ -98,13 +98,13 @@ class Context {
   const Tuple& received() const { return received_; }
   Memory& memory() { return memory_; }
 
-  // Makes an expectation. Answers with the endpoint that the peer must be told instead, which may be
-  // the same; empty if it was refused.
+  // Makes an expectation. Answers with the endpoint that the peer must be told instead, which may
+  // be the same; empty if it was refused.
   std::optional<net::Endpoint> announce(const Announcement& what) {
     return effects_.announce(what);
   }
-  // What this connection has announced: by the port that the peer was told (is_own: by the speaker's
-  // own one), the other of the two.
+  // What this connection has announced: by the port that the peer was told (is_own: by the
+  // speaker's own one), the other of the two.
   std::optional<net::Endpoint> announced(net::Port port, bool is_own) {
     return effects_.announced(port, is_own);
   }
@@ -168,11 +168,12 @@ struct Helper {
   bool needs_networks = false;  // must not be switched on for everybody (K-06)
   bool may_be_wide = false;     // the configuration may let anybody into its calls
   Duration keeps{};  // how long a connection of datagrams stays after a message; 0: as any
-  // Packets of this protocol too, which has no ports. The helper's conversations have keys (tuple.hpp).
+  // Packets of this protocol too, which has no ports. The helper's conversations have keys
+  // (tuple.hpp).
   std::optional<net::Protocol> beside{};
   bool binds = false;  // what it has announced ends with its own connection, and lives as long
-  // What Linux 2.2 called it in ip_masq/app; empty: as here. With '_' at its end the port's thousands
-  // follow.
+  // What Linux 2.2 called it in ip_masq/app; empty: as here. With '_' at its end the port's
+  // thousands follow.
   std::string_view classic_name{};
 };
 

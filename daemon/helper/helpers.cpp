@@ -211,8 +211,8 @@ void Helpers::expire(Time now) {
   });
 }
 
-// Whether answers of this tuple would be nobody else's. Who uses a port again may have had a connection
-// with the same peer a moment ago, by another outside port: that one is over.
+// Whether answers of this tuple would be nobody else's. Who uses a port again may have had a
+// connection with the same peer a moment ago, by another outside port: that one is over.
 bool Helpers::has_way_back(const Tuple& reply) {
   using conntrack::TcpState;
   Connection* other = table_.find(reply).connection;
@@ -408,8 +408,8 @@ bool Helpers::write_segment(const Stream& stream, Packet& packet, std::uint32_t 
     std::ranges::copy(data, text_.begin());
     size = data.size();
   }
-  // Nothing of it may go yet. The byte before it, which the receiver should have, makes it answer (RFC
-  // 9293 3.10.7.4), and that tells the sender that its bytes are in good hands.
+  // Nothing of it may go yet. The byte before it, which the receiver should have, makes it answer
+  // (RFC 9293 3.10.7.4), and that tells the sender that its bytes are in good hands.
   if (size && *size == 0 && !fin && !syn) {
     text_[0] = stream.byte_before(first);
     size = 1;

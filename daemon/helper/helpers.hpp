@@ -5,13 +5,14 @@
 //        the helper ends it (foreign, encrypted) ──▶ numbers differ? ── no ──▶ an ordinary connection
 //                                                          └── yes ──▶ numbers are shifted to the end
 //
-// A connection is looked at from its first byte or not at all (K-01). What it may open is decided here,
-// for all helpers the same: an address must be the speaker's own (K-02, K-08), a port must not be low or
-// denied (K-03), and the outside endpoint is one that nobody has. A connection that is expected goes
-// the way of its master: each side sees the other by the address by which it knows it there.
+// A connection is looked at from its first byte or not at all (K-01). What it may open is decided
+// here, for all helpers the same: an address must be the speaker's own (K-02, K-08), a port must
+// not be low or denied (K-03), and the outside endpoint is one that nobody has. A connection that
+// is expected goes the way of its master: each side sees the other by the address by which it knows
+// it there.
 //
-// The difference of the numbers stands in the connection's record and outlives the process (K-17). A
-// restart ends the reading; a connection that had something on its way then is reset.
+// The difference of the numbers stands in the connection's record and outlives the process (K-17).
+// A restart ends the reading; a connection that had something on its way then is reset.
 
 #pragma once
 
@@ -58,9 +59,10 @@ class Helpers final : public conntrack::Renumbering {
   // A new connection's first packet, before rules have seen it: if it was announced, it becomes
   // related, and its translation that of its master.
   void meet(Packet& packet) noexcept;
-  // Numbers that tell conversations apart count only where a helper wants it: others are GRE, ESP or
-  // ISAKMP like any other, and have no call ids, indices and cookies from here on. may_begin: whether
-  // the packet comes from where conversations with indices and cookies are begun, from inside.
+  // Numbers that tell conversations apart count only where a helper wants it: others are GRE, ESP
+  // or ISAKMP like any other, and have no call ids, indices and cookies from here on. may_begin:
+  // whether the packet comes from where conversations with indices and cookies are begun, from
+  // inside.
   void forget_keys(Packet& packet, bool may_begin) const noexcept;
   // A helped connection has come into the table, or has spoken: its helper may want it to stay, and
   // those that are bound to it.
@@ -69,8 +71,8 @@ class Helpers final : public conntrack::Renumbering {
   void fulfilled(const conntrack::Connection& connection, Time now) noexcept;
   // A new connection, with its final tuples.
   void begin(conntrack::Connection& connection, const Packet& packet) noexcept;
-  // A packet of a connection with kept numbers or a helper. Says why if it must be dropped; reset: its
-  // sender is to be told that the connection has ended.
+  // A packet of a connection with kept numbers or a helper. Says why if it must be dropped; reset:
+  // its sender is to be told that the connection has ended.
   struct Answer {
     std::optional<DropReason> drop{};
     bool reset = false;

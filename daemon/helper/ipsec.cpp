@@ -1,16 +1,17 @@
-// IPsec without encapsulation: ISAKMP (RFC 2408, RFC 7296) of several hosts from port 500, and ESP (RFC 4303)
-// by its index. History 5.19, after the masquerading of Linux 2.0 and 2.2.
+// IPsec without encapsulation: ISAKMP (RFC 2408, RFC 7296) of several hosts from port 500, and ESP
+// (RFC 4303) by its index. History 5.19, after the masquerading of Linux 2.0 and 2.2.
 //
 //   alice ── ISAKMP, cookie A ──▶ gateway ◀── ISAKMP, cookie B ── bob       both from 203.0.113.7:500
 //   alice ── ESP, index X ──▶ gateway       pending: the next unknown index from there is alice's
 //   alice ◀── ESP, index Y ── gateway       Y is alice's from now on; bob's turn
 //
-// Answers of ISAKMP are told apart by the initiator's cookie, which is a part of the tuple. An index of ESP
-// is its receiver's choice and told under encryption, so each direction is a conversation of its own, and
-// the first answer is a guess: only one host may wait for the same gateway at a time, for two minutes. What
-// others send there under an index that nobody knows waits: it is dropped, and they send again. An unknown
-// index that nobody waits for is nobody's: nothing is guessed from who has spoken ISAKMP, and nothing is
-// copied. UDP encapsulation (port 4500, RFC 3948) is UDP like any other; AH cannot be translated.
+// Answers of ISAKMP are told apart by the initiator's cookie, which is a part of the tuple. An
+// index of ESP is its receiver's choice and told under encryption, so each direction is a
+// conversation of its own, and the first answer is a guess: only one host may wait for the same
+// gateway at a time, for two minutes. What others send there under an index that nobody knows
+// waits: it is dropped, and they send again. An unknown index that nobody waits for is nobody's:
+// nothing is guessed from who has spoken ISAKMP, and nothing is copied. UDP encapsulation (port
+// 4500, RFC 3948) is UDP like any other; AH cannot be translated.
 
 #include "daemon/helper/registry.hpp"
 

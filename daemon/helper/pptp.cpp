@@ -1,13 +1,13 @@
-// PPTP (RFC 2637): the control connection says by which call ids each side wants to get its GRE packets.
-// History 5.11.
+// PPTP (RFC 2637): the control connection says by which call ids each side wants to get its GRE
+// packets. History 5.11.
 //
 //   client ── OutgoingCallRequest(own call) ──▶ server      GRE to the client has this call id
 //   client ◀── OutgoingCallReply(own call, the client's) ── server      GRE to the server has that one
 //
-// Several clients may have chosen the same number: outside each call has another one, which is told to
-// the peer here and told back in what he says. K-15: a call that this connection has not announced is
-// nobody's. Calls end with their control connection: the last eight GRE conversations at once, what is older
-// in its own time.
+// Several clients may have chosen the same number: outside each call has another one, which is told
+// to the peer here and told back in what he says. K-15: a call that this connection has not
+// announced is nobody's. Calls end with their control connection: the last eight GRE conversations
+// at once, what is older in its own time.
 
 #include <array>
 

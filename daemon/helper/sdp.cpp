@@ -2,8 +2,9 @@
 //
 //   o=… IN IP4 192.168.1.10      c=IN IP4 192.168.1.10      m=audio 4000 RTP/AVP 0      a=rtcp:4001
 //
-// A medium without a c= of its own has the session's; with none at all it has no address, and nothing is
-// announced for it (K-13). The address 0.0.0.0 is a call on hold (RFC 3264 8.4), port 0 a refused medium.
+// A medium without a c= of its own has the session's; with none at all it has no address, and
+// nothing is announced for it (K-13). The address 0.0.0.0 is a call on hold (RFC 3264 8.4), port 0
+// a refused medium.
 
 #include "daemon/helper/sdp.hpp"
 
@@ -29,7 +30,8 @@ std::string_view address_text(std::string_view line) {
   return {};
 }
 
-// The connection address that holds for a medium: its own c= line, which follows it, or the session's.
+// The connection address that holds for a medium: its own c= line, which follows it, or the
+// session's.
 std::optional<net::IpAddress> media_address(std::string_view rest,
                                             std::optional<net::IpAddress> session) {
   while (!rest.empty()) {

@@ -5,8 +5,8 @@
 namespace masqgate::helper {
 namespace {
 
-// Services that listen on high ports of hosts inside, and that nobody outside should reach because a
-// program was talked into announcing them: SQL servers, NFS, RDP, VNC, X11, key-value stores.
+// Services that listen on high ports of hosts inside, and that nobody outside should reach because
+// a program was talked into announcing them: SQL servers, NFS, RDP, VNC, X11, key-value stores.
 constexpr net::PortRange kDenied[] = {{1433, 1434},   {2049, 2049},  {3306, 3306}, {3389, 3389},
                                       {5432, 5432},   {5900, 5909},  {6000, 6063}, {6379, 6379},
                                       {11211, 11211}, {27017, 27019}};

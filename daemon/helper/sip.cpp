@@ -1,15 +1,15 @@
-// SIP (RFC 3261) over UDP and TCP: addresses in Via, Contact and their like, and media in SDP. History 5.18
-// [M].
+// SIP (RFC 3261) over UDP and TCP: addresses in Via, Contact and their like, and media in SDP.
+// History 5.18 [M].
 //
 //   INVITE sip:bob@198.51.100.1 SIP/2.0
 //   Via: SIP/2.0/UDP 192.168.1.10:5060;branch=…      Contact: <sip:alice@192.168.1.10:5060>
 //   (SDP) c=IN IP4 192.168.1.10, m=audio 4000        ──▶ RTP and RTCP, a pair of ports
 //
-// Only the two ends of the connection are translated (K-02); who else is named stays. Where a Via or a
-// Contact names another port of the speaker, requests are expected there, from his peer only (K-04).
-// Media come from the peer's address too; from a gateway elsewhere they come by the mapping that the
-// speaker's own media make, which leave from the port that was told; with "wide" from anybody. Off unless networks say whose servers
-// are to be trusted (K-06).
+// Only the two ends of the connection are translated (K-02); who else is named stays. Where a Via
+// or a Contact names another port of the speaker, requests are expected there, from his peer only
+// (K-04). Media come from the peer's address too; from a gateway elsewhere they come by the mapping
+// that the speaker's own media make, which leave from the port that was told; with "wide" from
+// anybody. Off unless networks say whose servers are to be trusted (K-06).
 
 #include <algorithm>
 #include <array>

@@ -34,8 +34,8 @@ inline bool is_option(std::string_view word, std::string_view letter, std::strin
   return word == letter || word == name;
 }
 
-// The command that this word is, with its chain and number, read into line; its letter, or 0 if it is
-// none of those that both languages have, nor of more. Throws Mistake.
+// The command that this word is, with its chain and number, read into line; its letter, or 0 if it
+// is none of those that both languages have, nor of more. Throws Mistake.
 char read_command(CommandLine& line, std::string_view word, Reader& words,
                   std::span<const CommandWord> more);
 // -n, -v, -x, --line-numbers.

@@ -2,8 +2,8 @@
 //
 //   lines of a document ──read_iptables──▶ Iptables ──iptables_json──▶ chains of daemon/firewall
 //
-// Matches and targets are a closed list, in iptables_words.cpp: what is not on it is refused by name.
-// As with ipchains the rule set lives in the configuration document in its own words.
+// Matches and targets are a closed list, in iptables_words.cpp: what is not on it is refused by
+// name. As with ipchains the rule set lives in the configuration document in its own words.
 
 #pragma once
 

@@ -38,7 +38,8 @@ struct RulePlace {
   std::string text() const;  // "table nat, chain PREROUTING, rule 2"
 };
 
-// The line that makes this rule, from 1 on; 0 where no line alone does, as where rules are inserted.
+// The line that makes this rule, from 1 on; 0 where no line alone does, as where rules are
+// inserted.
 std::size_t line_of(std::span<const std::string> lines, const RulePlace& place);
 // The rule that this line makes; none where it makes no rule.
 RulePlace place_of(std::span<const std::string> lines, std::size_t line);

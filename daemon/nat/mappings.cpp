@@ -7,8 +7,8 @@ namespace {
 
 using conntrack::Connection;
 
-// How many random ports are tried before the next free one behind a random port is taken; of a range
-// that is shared no port is known as free, so there are more tries.
+// How many random ports are tried before the next free one behind a random port is taken; of a
+// range that is shared no port is known as free, so there are more tries.
 constexpr int kProbes = 16, kProbesShared = 1024;
 // How many ports that seem free are looked at: forwards may hold them, or what UsedPorts forgot.
 constexpr int kLook = 4096;

@@ -97,8 +97,8 @@ struct Rules {
         loose_udp && protocol == net::Protocol::udp && rule.behaviour.ports == PortChoice::classic;
     return loose ? loosened(rule.behaviour) : rule.behaviour;
   }
-  // Whether a forward takes what comes in by this port (kNoPort: by any) to this endpoint (P-02): no
-  // mapping may stand there.
+  // Whether a forward takes what comes in by this port (kNoPort: by any) to this endpoint (P-02):
+  // no mapping may stand there.
   bool is_forwarded(PortIndex ingress, net::Protocol protocol, net::Endpoint outside) const;
 };
 

@@ -39,8 +39,8 @@ net::Port call_of(Bytes gre) {
   return is_call ? wire::load16(gre, 6) : net::Port{0};
 }
 
-// What names an exchange of ISAKMP from port 500 to port 500: a hash of the initiator's cookie, with
-// which each of its messages begins (RFC 2408 3.1, RFC 7296 3.1); or 0.
+// What names an exchange of ISAKMP from port 500 to port 500: a hash of the initiator's cookie,
+// with which each of its messages begins (RFC 2408 3.1, RFC 7296 3.1); or 0.
 std::uint16_t exchange_of(const Tuple& tuple, Bytes udp) {
   constexpr net::Port kIsakmp = 500;
   constexpr std::size_t kCookieEnd = 16;

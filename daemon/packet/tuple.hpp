@@ -3,10 +3,10 @@
 // For ICMP queries the identifier plays the source port and (type << 8 | code) of the *request* the
 // destination port (history 2.4); a reply is the same swapped. So inverted() is a plain swap for
 // every protocol. For enhanced GRE (RFC 2637) the call id, which is the receiver's, plays the
-// destination port: each direction is a conversation of its own, that nobody answers. So it is with the
-// security parameters index of ESP (RFC 4303), whose higher half is the key. Of ISAKMP the key is a hash of
-// the initiator's cookie, because all speak from port 500 (history 5.19). Protocols without ports have both
-// zero.
+// destination port: each direction is a conversation of its own, that nobody answers. So it is with
+// the security parameters index of ESP (RFC 4303), whose higher half is the key. Of ISAKMP the key
+// is a hash of the initiator's cookie, because all speak from port 500 (history 5.19). Protocols
+// without ports have both zero.
 
 #pragma once
 

@@ -5,8 +5,8 @@
 //                                                     └─▶ input
 //   of the router's own connections: output ─▶ postrouting ─▶ leaving
 //
-// Translations stay as they are. Where no route leads any more, rules have nothing to say. The table
-// is looked at in slices, so that packets wait for none.
+// Translations stay as they are. Where no route leads any more, rules have nothing to say. The
+// table is looked at in slices, so that packets wait for none.
 
 #pragma once
 

@@ -1,4 +1,5 @@
-// Stages prerouting, input, forward, output, postrouting and leaving: each asks the chain of its name.
+// Stages prerouting, input, forward, output, postrouting and leaving: each asks the chain of its
+// name.
 
 #include "daemon/path/stages.hpp"
 

@@ -79,7 +79,8 @@ std::optional<DropReason> forwarding_objection(const Shard& shard, const Packet&
 
 namespace {
 
-// A DHCP server sends its offer to the address that it offers, which is nobody's yet (RFC 2131 4.1).
+// A DHCP server sends its offer to the address that it offers, which is nobody's yet (RFC 2131
+// 4.1).
 bool is_lease_offer(const Packet& packet, const route::Decision& decision) {
   constexpr net::Port kServer = 67, kClient = 68;
   const bool leads_elsewhere =

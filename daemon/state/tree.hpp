@@ -3,8 +3,9 @@
 //
 // A Node is what a path offers: a JSON document, an exact text, a way to write either, a way to
 // add or remove children. What stands below a node under names that come and go (the rules of a
-// chain) are its branches. REST (web/) maps URL to node and method to operation; the virtual tree (proc/)
-// maps file to node, and shows no branches. Neither door knows what stands behind a node, so the two cannot drift apart.
+// chain) are its branches. REST (web/) maps URL to node and method to operation; the virtual tree
+// (proc/) maps file to node, and shows no branches. Neither door knows what stands behind a node,
+// so the two cannot drift apart.
 //
 // All operations run on the control thread and may wait (coroutines); they throw Error.
 

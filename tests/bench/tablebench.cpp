@@ -1,5 +1,5 @@
-// What a full connection table costs: bytes of memory for each connection, its mapping included, and
-// the time to find one that is used all the time, and any.
+// What a full connection table costs: bytes of memory for each connection, its mapping included,
+// and the time to find one that is used all the time, and any.
 //
 // Usage: tablebench CONNECTIONS [4|6]   prints bytes= create_ns= hot_ns= random_ns=
 

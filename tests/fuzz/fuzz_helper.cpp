@@ -1,5 +1,6 @@
-// Fuzzes one helper with conversations made of the fuzzer's bytes: messages of both sides, split at 0xfe
-// (the client speaks) and 0xfd (the server). Which helper, the program's own name says: helper_ftp.
+// Fuzzes one helper with conversations made of the fuzzer's bytes: messages of both sides, split at
+// 0xfe (the client speaks) and 0xfd (the server). Which helper, the program's own name says:
+// helper_ftp.
 
 #include <cstdlib>
 #include <string>
@@ -33,8 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string part = text.substr(from, end - from);
     const std::size_t announced = stage.announcements.size();
     const std::string out = stage.say(from_client, part);
-    // Each announcement makes an address and a port longer, and so does each address that is written
-    // there anyway; nothing else.
+    // Each announcement makes an address and a port longer, and so does each address that is
+    // written there anyway; nothing else.
     if (out.size() > part.size() + (stage.announcements.size() - announced + part.size() / 3) * 64)
       std::abort();
     if (end < text.size()) from_client = text[end] == kClient;

@@ -1,5 +1,5 @@
-// A router in memory with helpers switched on, for stories of datagrams and calls: what leaves for a packet
-// that arrives, and what the helpers have counted.
+// A router in memory with helpers switched on, for stories of datagrams and calls: what leaves for
+// a packet that arrives, and what the helpers have counted.
 
 #pragma once
 
@@ -64,7 +64,8 @@ struct HelperRouter : TestRouter {
     last = out->tuple;
     return result;
   }
-  // An error about what has left for the server, as this host gets it; its quote is what the host sent.
+  // An error about what has left for the server, as this host gets it; its quote is what the host
+  // sent.
   std::optional<Packet> error_for(const char* host, PacketBuilder error) {
     auto in = pass_on(kWan, error.from(kServer).to(kOurs));
     REQUIRE(in);

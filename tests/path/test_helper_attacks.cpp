@@ -1,5 +1,5 @@
-// Slipstreaming and bounces (K-01, K-02, K-09 to K-11) through a whole router: what an attacker makes a
-// client or a server say opens nothing, and arrives as it was said.
+// Slipstreaming and bounces (K-01, K-02, K-09 to K-11) through a whole router: what an attacker
+// makes a client or a server say opens nothing, and arrives as it was said.
 
 #include "tests/path/helper_router.hpp"
 

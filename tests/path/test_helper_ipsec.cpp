@@ -1,4 +1,5 @@
-// Stories of IPsec through the router: ISAKMP by cookies, ESP by its indices and the pending rule, AH.
+// Stories of IPsec through the router: ISAKMP by cookies, ESP by its indices and the pending rule,
+// AH.
 
 #include "tests/path/helper_router.hpp"
 

@@ -50,7 +50,8 @@ net::Endpoint comes_in(TestRouter& router, net::Endpoint from, net::Endpoint to)
   return in.empty() ? net::Endpoint{} : read_segment(in.front()).tuple.destination();
 }
 
-// Another router's port is in use, so that the announced one has to change: 5001 becomes a longer text.
+// Another router's port is in use, so that the announced one has to change: 5001 becomes a longer
+// text.
 void take_port(TestRouter& router, net::Port port) {
   router.know(kLan, "192.168.1.11");
   router.arrive(kLan, syn(at("192.168.1.11", port), at("198.51.100.9", 80)));
@@ -279,7 +280,8 @@ TEST_CASE("H1: SACK blocks and acknowledgements are told in the sender's numbers
   ftp.say(ftp.client, kPort);  // one byte shorter outside
   const std::size_t base = ftp.client.sent.size();
   ftp.client.sent += "NOOP\r\nHELP\r\n";
-  // Both segments leave; the first gets lost, so that the server acknowledges the second by a block.
+  // Both segments leave; the first gets lost, so that the server acknowledges the second by a
+  // block.
   ftp.lose = [] { return true; };
   ftp.send(ftp.client, base, 6);
   ftp.send(ftp.client, base + 6, 6);

@@ -1,5 +1,5 @@
-// Rows of sentences for helpers: what a message becomes, which endpoint it announces (the first, where
-// there are several), and what is refused.
+// Rows of sentences for helpers: what a message becomes, which endpoint it announces (the first,
+// where there are several), and what is refused.
 
 #pragma once
 
@@ -37,8 +37,9 @@ inline void check_foreign(const helper::Helper& which, std::string_view text) {
   CHECK(stage.announcements.empty());
 }
 
-// Whatever is left of a message, nothing is read behind its end (the sanitizers and valgrind look), and
-// nothing is announced that the whole one does not say: no port but this one and those behind it.
+// Whatever is left of a message, nothing is read behind its end (the sanitizers and valgrind look),
+// and nothing is announced that the whole one does not say: no port but this one and those behind
+// it.
 inline void check_cut(const helper::Helper& which, bool from_client, std::string_view before,
                       std::string_view message, net::Port port) {
   for (std::size_t size = 0; size < message.size(); ++size) {

@@ -1,6 +1,6 @@
-// A stage for one helper in tests: hands it the messages of a conversation, as the router would, and
-// writes down what it does. Announced endpoints appear as 203.0.113.7 (2001:db8:2::7) and their port
-// plus 10000, unless they keep it.
+// A stage for one helper in tests: hands it the messages of a conversation, as the router would,
+// and writes down what it does. Announced endpoints appear as 203.0.113.7 (2001:db8:2::7) and their
+// port plus 10000, unless they keep it.
 
 #pragma once
 

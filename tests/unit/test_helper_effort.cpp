@@ -17,8 +17,8 @@ using namespace masqgate;
 namespace {
 
 constexpr std::size_t kShort = 512, kLong = 16 * kShort;
-// What is in proportion takes 16 times as long, what is squared 256 times; in between there is room for
-// a machine with other work.
+// What is in proportion takes 16 times as long, what is squared 256 times; in between there is room
+// for a machine with other work.
 constexpr double kMost = 100;
 
 std::string repeated(const std::string& part, std::size_t size) {

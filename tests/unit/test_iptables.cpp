@@ -1,4 +1,5 @@
-// Unit tests of daemon/language: what iptables took, refused, did, printed and saved (history 3.8, 7).
+// Unit tests of daemon/language: what iptables took, refused, did, printed and saved (history 3.8,
+// 7).
 
 #include <doctest/doctest.h>
 
