@@ -241,6 +241,7 @@ static_assert(sizeof(NoticeHeader) == 32);
 inline constexpr std::uint16_t kBindTee = 1,  // gets copies only
     kBindSegments = 4,                        // takes packets that stand for many (segment_size)
     kBindPartialSums = 8,  // takes packets whose transport checksum is still to be completed
+    kBindShared = 32,      // frames through shared memory (shared.hpp), if `bound` says so, too
     kBindAnyMember =
         64,  // flows need not stay: of a group that says so, the least loaded gets a packet
     kBindOneByOne = 128;  // one record in each frame

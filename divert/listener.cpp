@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -174,6 +175,7 @@ void Listener::send_frame(format::Kind kind) {
   const std::size_t size = used_;
   used_ = sizeof header;
   records_ = 0;
+  if (shared_) return put({out_.get(), size});
   while (::send(fd_, out_.get(), size, MSG_NOSIGNAL) < 0) {
     if (errno == EINTR) continue;
     if (errno != EPIPE && errno != ECONNRESET) fail("send");
@@ -193,15 +195,74 @@ void Listener::settle() {
   packets_.clear();
 }
 
+// Waits for room as long as masqgate lives; it takes frames whatever else it does.
+void Listener::put(std::span<const std::byte> frame) {
+  while (!shared_->put(frame) && !gone_) {
+    if (shared_->broken()) throw Refused("masqgate's shared memory makes no sense");
+    wake_masqgate();
+    if (!shared_->go_to_sleep()) continue;
+    const ssize_t size = ::recv(fd_, in_.get(), format::kLargestFrame, 0);
+    shared_->wake();
+    gone_ = size == 0 || (size < 0 && errno != EINTR);
+    if (size > 0) take({in_.get(), static_cast<std::size_t>(size)});
+  }
+  wake_masqgate();
+}
+
+void Listener::wake_masqgate() {
+  if (!shared_->other_must_wake()) return;
+  const std::uint64_t once = 1;
+  while (::write(bell_.get(), &once, sizeof once) < 0 && errno == EINTR) continue;
+}
+
+// masqgate has agreed and passed its memory, ours, and how to wake it.
+void Listener::share(std::span<Descriptor, kMostPassed> passed) {
+  auto other = Region::map(passed[0], false), own = Region::map(passed[1], true);
+  if (!other || !own) fail("shared memory");
+  bell_ = std::move(passed[2]);
+  shared_ = std::make_unique<SharedEnd>(std::move(*own), std::move(*other));
+}
+
 // False if nothing came.
 bool Listener::read(int flags) {
-  const ssize_t size = ::recv(fd_, in_.get(), format::kLargestFrame, flags);
+  if (shared_) return read_shared(flags);
+  std::array<Descriptor, kMostPassed> passed;
+  const std::span<std::byte> room{in_.get(), format::kLargestFrame};
+  const ssize_t size = bound_.port == 0 ? receive_passed(fd_, room, passed, flags)
+                                        : ::recv(fd_, room.data(), room.size(), flags);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (size <= 0) {
     gone_ = true;
     return false;
   }
-  format::Reader reader{{in_.get(), static_cast<std::size_t>(size)}};
+  const bool took = take(room.first(static_cast<std::size_t>(size)));
+  if (!shared_ && (bound_.flags & format::kBindShared) != 0) share(passed);
+  return took;
+}
+
+// The oldest frame of shared memory, which stays there until the packets in it are done with. Without
+// one sleeps at the socket, by which masqgate wakes us, and says goodbye.
+bool Listener::read_shared(int flags) {
+  shared_->release();
+  for (;;) {
+    if (const auto frame = shared_->next(); !frame.empty()) return take(frame);
+    if (shared_->broken()) throw Refused("masqgate's shared memory makes no sense");
+    wake_masqgate();
+    if (!shared_->go_to_sleep()) continue;
+    const ssize_t size = ::recv(fd_, in_.get(), format::kLargestFrame, flags);
+    if (size < 0 && errno == EAGAIN) return false;  // still asleep: fd() will be readable
+    shared_->wake();
+    if (size < 0 && errno == EINTR) return false;
+    if (size <= 0) {
+      gone_ = true;
+      return false;
+    }
+    take({in_.get(), static_cast<std::size_t>(size)});
+  }
+}
+
+bool Listener::take(std::span<const std::byte> frame) {
+  format::Reader reader{frame};
   while (const auto record = reader.next()) {
     if (const auto header = record->as<format::PacketHeader>(format::Type::packet)) {
       const std::size_t options = header->options_length, bytes = header->captured_length;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "divert/format.hpp"
+#include "divert/shared.hpp"
 
 namespace masqgate::divert::client {
 
@@ -36,7 +37,7 @@ struct Options {
   std::uint32_t snapshot = 0;
   std::uint32_t options = 0;  // format::wants(…)
   std::uint32_t permissions = format::kMayListen;
-  std::uint16_t flags = format::kBindSegments;
+  std::uint16_t flags = format::kBindSegments | format::kBindShared;
   bool drop_unanswered = false;
   bool settles = true;  // false: what has no verdict yet keeps waiting, and gets it later by its id
 };
@@ -103,6 +104,11 @@ class Listener {
  private:
   friend class Packet;
   bool read(int flags);
+  bool read_shared(int flags);
+  bool take(std::span<const std::byte> frame);
+  void share(std::span<Descriptor, kMostPassed> passed);
+  void put(std::span<const std::byte> frame);
+  void wake_masqgate();
   void settle();
   void add(std::span<const std::byte> header, std::span<const std::byte> data);
   void send_frame(format::Kind kind);
@@ -116,6 +122,8 @@ class Listener {
   std::size_t used_ = sizeof(format::FrameHeader);
   std::uint16_t records_ = 0;
   std::vector<Packet> packets_;
+  std::unique_ptr<SharedEnd> shared_;  // where frames go through shared memory
+  Descriptor bell_;                    // wakes masqgate then
 };
 
 }  // namespace masqgate::divert::client

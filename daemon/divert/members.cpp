@@ -15,7 +15,7 @@ constexpr std::uint32_t kKnownOptions =
     format::wants(format::Option::rule_name);
 constexpr std::uint16_t kKnownFlags = format::kBindTee | format::kBindSegments |
                                       format::kBindPartialSums | format::kBindAnyMember |
-                                      format::kBindOneByOne;
+                                      format::kBindOneByOne | format::kBindShared;
 
 template <typename Header>
 void put_record(Outbox& outbox, format::Kind kind, const Header& header) {
@@ -34,7 +34,7 @@ Member Desk::attach(Channel& channel, const Peer& peer) {
   *free = Listener{};
   free->channel = &channel;
   free->peer = peer;
-  free->outbox = std::make_unique<Outbox>();
+  free->outbox = std::make_unique<Outbox>(&channel);
   free->news = std::make_unique<Outbox>();
   flows_.prepare();
   return member;
@@ -79,6 +79,8 @@ bool Desk::bind(Member member, const format::BindHeader& bind, Time now) {
   listener.number = bind.port;
   listener.port = port_index_[bind.port];
   listener.flags = bind.flags;
+  if ((bind.flags & format::kBindShared) != 0 && !listener.channel->share())
+    listener.flags &= static_cast<std::uint16_t>(~format::kBindShared);
   listener.priority = bind.priority;
   listener.weight = bind.weight;
   listener.snapshot = bind.snapshot;

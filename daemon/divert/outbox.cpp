@@ -105,12 +105,18 @@ std::uint32_t flags_of(const Packet& packet, const Facts& facts) {
 
 }  // namespace
 
-Outbox::Outbox() : bytes_{std::make_unique<std::byte[]>(format::kLargestFrame)} {}
+Outbox::Outbox(Channel* channel)
+    : channel_{channel},
+      bytes_{std::make_unique<std::byte[]>(format::kLargestFrame)},
+      frame_{bytes_.get()} {}
 
 std::span<std::byte> Outbox::add(format::Kind kind, std::size_t size) {
+  if (records_++ == 0) {
+    std::byte* room = channel_ == nullptr ? nullptr : channel_->room();
+    frame_ = room == nullptr ? bytes_.get() : room;
+  }
   kind_ = kind;
-  ++records_;
-  const std::span<std::byte> room{bytes_.get() + used_, size};
+  const std::span<std::byte> room{frame_ + used_, size};
   used_ += size;
   return room;
 }
@@ -122,8 +128,8 @@ format::Bytes Outbox::finish(std::uint16_t lost, bool more) {
   header.length = static_cast<std::uint32_t>(used_);
   header.records = records_;
   header.lost = lost;
-  put(std::span{bytes_.get(), used_}, header);
-  return {bytes_.get(), used_};
+  put(std::span{frame_, used_}, header);
+  return {frame_, used_};
 }
 
 void Outbox::clear() {

@@ -15,6 +15,11 @@ class Channel {
  public:
   enum class Sent : std::uint8_t { sent, full, gone };
   virtual Sent send(format::Bytes frame) noexcept = 0;
+  // Where the next frame that is sent may be built, kLargestFrame bytes; null: anywhere.
+  virtual std::byte* room() noexcept { return nullptr; }
+  // From the next frame on, which goes the old way still: through memory that the program shares.
+  // False if it cannot be had.
+  virtual bool share() noexcept { return false; }
   // Nobody listens to it any more, or nobody shall: it may be destroyed once the call has returned
   // to its owner.
   virtual void close() noexcept = 0;
@@ -25,7 +30,8 @@ class Channel {
 
 class Outbox {
  public:
-  Outbox();
+  // channel: whose room frames may be built in, as no other outbox does; it outlives this. Or null.
+  explicit Outbox(Channel* channel = nullptr);
 
   bool empty() const { return records_ == 0; }
   // Whether a record of that size starts another frame.
@@ -42,12 +48,14 @@ class Outbox {
   format::Bytes finish(std::uint16_t lost, bool more);
   // The same without the frame's header.
   format::Bytes plain() const {
-    return {bytes_.get() + sizeof(format::FrameHeader), used_ - sizeof(format::FrameHeader)};
+    return {frame_ + sizeof(format::FrameHeader), used_ - sizeof(format::FrameHeader)};
   }
   void clear();
 
  private:
+  Channel* channel_;
   std::unique_ptr<std::byte[]> bytes_;
+  std::byte* frame_;  // bytes_, or the channel's room
   std::size_t used_ = sizeof(format::FrameHeader);
   std::uint16_t records_ = 0;
   format::Kind kind_ = format::Kind::packets;

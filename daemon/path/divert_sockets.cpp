@@ -3,27 +3,95 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
+#include "daemon/path/shared_link.hpp"
+
 namespace masqgate::path {
+
+namespace {
+
+// Of the eventfd(2) by which a program with shared memory wakes masqgate; behind those of sockets.
+constexpr std::uint32_t kBellTags = divert::Desk::kMostListeners;
+
+bool is_control(divert::format::Bytes frame) {
+  return divert::format::load<divert::format::FrameHeader>(frame).kind ==
+         static_cast<std::uint8_t>(divert::format::Kind::control);
+}
+
+}  // namespace
 
 struct DivertSockets::Socket final : divert::Channel {
   Socket(UniqueFd descriptor, port::Poller& waiter, std::uint32_t number)
       : fd{std::move(descriptor)}, poller{waiter}, tag{number} {}
+  ~Socket() {
+    if (shared) poller.remove(shared->bell.get());
+  }
 
+  // What is said about the connection itself goes by the socket, also where all else is shared.
   Sent send(divert::format::Bytes frame) noexcept override {
-    if (::send(fd.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-      return Sent::sent;
+    if (is_shared() && !is_control(frame)) return put(frame);
+    const ssize_t size = shared && !shared->passed
+                             ? send_with_memory(frame)
+                             : ::send(fd.get(), frame.data(), frame.size(), kNeverWait);
+    if (size >= 0) return Sent::sent;
     if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
       gone = true;
       return Sent::gone;
     }
     blocked = true;
-    poller.want_writing(fd.get(), tag, true);
+    if (!is_shared()) poller.want_writing(fd.get(), tag, true);
     return Sent::full;
   }
+  std::byte* room() noexcept override { return is_shared() ? shared->end.room() : nullptr; }
   void close() noexcept override { gone = true; }
+
+  bool share() noexcept override {
+    auto made = SharedLink::create();
+    if (!made) return false;
+    try {
+      poller.add(made->bell.get(), tag + kBellTags);
+    } catch (const std::system_error&) {
+      return false;
+    }
+    shared = std::move(made);
+    return true;
+  }
+
+  bool is_shared() const { return shared && shared->passed; }
+
+  Sent put(divert::format::Bytes frame) noexcept {
+    if (shared->end.put(frame)) return Sent::sent;
+    gone = gone || shared->end.broken();
+    blocked = true;
+    return gone ? Sent::gone : Sent::full;
+  }
+
+  // The program has its memory before it may write there.
+  ssize_t send_with_memory(divert::format::Bytes frame) noexcept {
+    const std::array passed{shared->to_program.get(), shared->from_program.get(),
+                            shared->bell.get()};
+    const ssize_t size = divert::send_passing(fd.get(), frame, passed, MSG_DONTWAIT);
+    if (size < 0) return size;
+    shared->to_program = divert::Descriptor{};
+    shared->from_program = divert::Descriptor{};
+    shared->passed = true;
+    return size;
+  }
+
+  // An empty frame wakes a program, and cannot hold masqgate up: that an eventfd(2) never does would
+  // be a matter of flags that the other one can change. If there is no room for it, there are others.
+  void wake_program() noexcept {
+    if (!shared->end.other_must_wake()) return;
+    divert::format::FrameHeader nothing;
+    nothing.length = sizeof nothing;
+    ::send(fd.get(), &nothing, sizeof nothing, kNeverWait);
+  }
+
+  static constexpr int kNeverWait = MSG_DONTWAIT | MSG_NOSIGNAL;
 
   UniqueFd fd;
   port::Poller& poller;
@@ -32,6 +100,7 @@ struct DivertSockets::Socket final : divert::Channel {
   bool readable = true;
   bool blocked = false;
   bool gone = false;
+  std::unique_ptr<SharedLink> shared{};  // memory, if the program asked for it
 };
 
 DivertSockets::DivertSockets(Shard& shard, port::Poller& poller)
@@ -63,10 +132,11 @@ void DivertSockets::adopt(UniqueFd descriptor, const divert::Peer& peer) {
 }
 
 void DivertSockets::ready(std::uint32_t tag) {
+  if (tag >= kFirstTag + kBellTags) return;  // each turn looks into shared memory
   Socket* socket = sockets_[tag - kFirstTag].get();
   if (socket == nullptr) return;
   socket->readable = true;
-  if (!std::exchange(socket->blocked, false)) return;
+  if (socket->is_shared() || !std::exchange(socket->blocked, false)) return;
   poller_.want_writing(socket->fd.get(), tag, false);
   shard_.diverting().desk().writable(socket->member, shard_.now());
 }
@@ -88,6 +158,29 @@ bool DivertSockets::read(Socket& socket, Time now) {
   return !socket.gone;
 }
 
+// The same from shared memory; a frame is copied before it is read, because its writer may change it.
+bool DivertSockets::read_shared(Socket& socket, Time now) {
+  divert::SharedEnd& end = socket.shared->end;
+  end.wake();
+  if (socket.blocked && end.room() != nullptr) {
+    socket.blocked = false;
+    shard_.diverting().desk().writable(socket.member, now);
+  }
+  for (int i = 0; i < kFramesAtOnce && !socket.gone; ++i) {
+    const divert::format::Bytes frame = end.next();
+    if (frame.empty()) {
+      if (end.broken()) shard_.diverting().desk().receive(socket.member, {}, now);
+      socket.gone = end.broken();
+      return false;
+    }
+    std::ranges::copy(frame, buffer_.get());
+    end.release();
+    socket.gone = !shard_.diverting().desk().receive(
+        socket.member, divert::format::Bytes{buffer_.get(), frame.size()}, now);
+  }
+  return !socket.gone;
+}
+
 void DivertSockets::remove(std::size_t place, Time now) {
   const std::unique_ptr<Socket> socket = std::move(sockets_[place]);
   --count_;
@@ -102,13 +195,24 @@ bool DivertSockets::turn(Time now) {
   for (std::size_t place = 0; place < sockets_.size(); ++place) {
     Socket* socket = sockets_[place].get();
     if (socket == nullptr) continue;
-    if (socket->readable || !desk.listener(socket->member).given.empty())
-      socket->readable = read(*socket, now);
+    if (socket->is_shared())
+      more = read_shared(*socket, now) || more;
+    else
+      socket->readable = socket->readable || !desk.listener(socket->member).given.empty();
+    if (socket->readable && !socket->gone) socket->readable = read(*socket, now);
     more = more || socket->readable;
     if (socket->gone) remove(place, now);
   }
   desk.flush(now);
+  for (const auto& socket : sockets_)
+    if (socket && socket->is_shared()) socket->wake_program();
   return more;
+}
+
+bool DivertSockets::may_sleep() noexcept {
+  return count_ == 0 || std::ranges::all_of(sockets_, [](const auto& socket) {
+           return !socket || !socket->is_shared() || socket->shared->end.go_to_sleep();
+         });
 }
 
 }  // namespace masqgate::path

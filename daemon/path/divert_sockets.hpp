@@ -25,7 +25,7 @@ class DivertSockets {
   ~DivertSockets();
 
   static bool is_ours(std::uint32_t tag) {
-    return tag >= kFirstTag && tag < kFirstTag + divert::Desk::kMostListeners;
+    return tag >= kFirstTag && tag < kFirstTag + 2 * divert::Desk::kMostListeners;
   }
   // A program has connected. Closed at once if there are too many.
   void adopt(UniqueFd socket, const divert::Peer& peer);
@@ -33,11 +33,14 @@ class DivertSockets {
   void ready(std::uint32_t tag);
   // Reads what programs have said and sends what waits for them; true if there is more to read.
   bool turn(Time now);
+  // Before waiting for the poller: false if a program has put something into shared memory meanwhile.
+  bool may_sleep() noexcept;
 
  private:
   struct Socket;
 
   bool read(Socket& socket, Time now);
+  bool read_shared(Socket& socket, Time now);
   void remove(std::size_t place, Time now);
 
   Shard& shard_;

@@ -104,7 +104,7 @@ bool Loop::turn() {
 void Loop::run() {
   bool more = false;
   while (!stopping_) {
-    note(more ? poller_.look() : poller_.wait());
+    note(more || !divert_sockets_.may_sleep() ? poller_.look() : poller_.wait());
     more = turn();
   }
 }

@@ -38,6 +38,10 @@ void Poller::add(int descriptor, std::uint32_t tag) {
   checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event), "epoll_ctl");
 }
 
+void Poller::remove(int descriptor) noexcept {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
+}
+
 void Poller::want_writing(int descriptor, std::uint32_t tag, bool wanted) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;

@@ -26,6 +26,8 @@ class Poller {
   // tag: what wait() returns when this descriptor became readable. It must be read until it is
   // empty before it is told of again.
   void add(int descriptor, std::uint32_t tag);
+  // Needed where others hold the same descriptor open; closing it is enough where nobody does.
+  void remove(int descriptor) noexcept;
 
   // Whether to be told, too, when more can be written to what was added; told at once if it can.
   void want_writing(int descriptor, std::uint32_t tag, bool wanted) noexcept;

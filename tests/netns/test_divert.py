@@ -11,6 +11,7 @@ import threading
 import lab as l
 import router as r
 import servers
+from divert_numbers import send_numbers, state
 from story import check, check_equal, main, story
 
 CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"
@@ -48,10 +49,6 @@ def stop(process):
     process.wait()
 
 
-def state(lab):
-    return lab.masqgate.rest.get("/v1/divert")
-
-
 class Accepting(threading.Thread):
     """A listener in this process that does `what` with each packet."""
 
@@ -73,42 +70,6 @@ class Accepting(threading.Thread):
         self.listener.socket.shutdown(socket.SHUT_RDWR)
         self.join()
         self.listener.close()
-
-
-NUMBERS = """
-import socket, struct, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-count, pause = int(sys.argv[3]), float(sys.argv[4])
-for i in range(count):
-    s.sendto(struct.pack("!I", i), (sys.argv[1], int(sys.argv[2])))
-    if i % 8 == 7: time.sleep(pause)
-"""
-
-COLLECT = """
-import socket, struct, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-s.bind(("", int(sys.argv[1])))
-print("ready", flush=True)
-got = []
-while len(got) < int(sys.argv[2]):
-    s.settimeout(5)
-    try: got.append(struct.unpack("!I", s.recv(64))[0])
-    except TimeoutError: break
-print(" ".join(map(str, got)), flush=True)
-"""
-
-
-def send_numbers(lab, count, during, pause=0.001):
-    """What arrives of so many numbered packets, while `during` happens."""
-    lab.alice.run("ping", "-c", "1", l.SERVER)  # few packets wait for a neighbour that is not known yet
-    collector = lab.server.start(sys.executable, "-c", COLLECT, "9000", str(count))
-    collector.wait_for("ready")
-    sender = lab.alice.start(sys.executable, "-c", NUMBERS, l.SERVER, "9000", str(count), str(pause))
-    during()
-    sender.wait()
-    collector.wait()
-    return [int(n) for n in collector.output().split()[1:]]
 
 
 @story("D1: nobody listens: dropped as DENY, or passed where the rule says so; counted", needs_masqgate=True)
