@@ -13,7 +13,7 @@ import sys
 import lab as l
 import router as r
 import servers
-from divert_stories import CLIENTS, PORT, start, state
+from divert_stories import CLIENTS, PORT, example, start, state
 from story import check, check_equal, main, story
 
 
@@ -139,6 +139,102 @@ def by_pip(lab, installed):
     check_equal(version, installed.shell("pkg-config --modversion masqgate-divert").strip(), "its version")
     check(file.startswith(str(installed.work / "venv")), f"used was {file}")
     check_equal(state(lab)["listeners"][0]["accepted"], 4, "accepted")
+
+
+DNS_SERVER = r"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 53))
+print("ready", flush=True)
+while True:
+    query, client = s.recvfrom(2000)
+    s.sendto(query[:2] + bytes.fromhex("81800001000100000000") + query[12:query.index(b"\0", 12) + 5] +
+             bytes.fromhex("c00c000100010000003c00040a0a0a0a"), client)
+"""
+
+
+@story("D4: scapy edits an answer of DNS, in a packet of another length, and the client believes it", needs_masqgate=True)
+def scapy_edit(lab):
+    start(lab, 2225, protocol="udp", source_port="53")
+    lab.server.start(sys.executable, "-c", DNS_SERVER).wait_for("ready")
+    editor = example(lab, "scapy_edit.py", "bank.example", "10.9.8.7")
+
+    def ask(name):
+        return lab.alice.run("dig", "+short", "+time=5", "+noedns", f"@{l.SERVER}", name).stdout.strip()
+    check_equal((ask("bank.example"), ask("other.example")), ("10.9.8.7", "10.10.10.10"), "answers")
+    editor.wait_for(f"bank.example. is 10.9.8.7 for {l.ALICE}")
+
+
+SNIFF = """
+import sys
+from scapy.all import ICMP, IP, IPv6, sniff
+from masqgate_divert.scapy import ScapySocket
+def edit(packet):
+    print(packet.sniffed_on, packet.diverted.in_if, packet.summary(), flush=True)
+    if ICMP in packet and packet[ICMP].type == 8 and packet[ICMP].seq != 3:
+        packet.ttl = 9
+        s.send(packet)
+        if packet[ICMP].seq == 2:
+            s.send(IP(src="203.0.113.2", dst=packet.dst, ttl=77) / ICMP(id=7, seq=7))
+    elif ICMP in packet and packet[ICMP].type == 8:
+        packet.diverted.drop()
+with ScapySocket(2222, options=["in_if"], permissions=["inject"]) as s:
+    sniff(opened_socket=s, prn=edit, store=False)
+"""
+
+
+def listening(lab, text, sockets=1):
+    process = lab.router.start("env", f"PYTHONPATH={CLIENTS}", sys.executable, "-c", text)
+    l.wait_until(lambda: len(state(lab)["listeners"]) == sockets or not process.running(), "scapy to listen")
+    check(process.running(), process.output())
+    return process
+
+
+@story("D4: scapy sniffs diverted packets of both families; send() is a verdict, and afterwards a new packet; silence "
+       "lets pass", needs_masqgate=True)
+def scapy_sniffs(lab):
+    start(lab, PORT)
+    seen = l.Capture(lab.server, "eth0", "icmp[0] == 8")
+    scapy = listening(lab, SNIFF)
+    pings = lab.alice.run("ping", "-c", "4", "-i", "0.2", "-W", "2", l.SERVER, check=False).stdout
+    check_equal([int(part.split()[0]) for part in pings.split("icmp_seq=")[1:]], [1, 2, 4], "what was answered")
+    lab.alice.run("ping", "-c", "2", l.SERVER_6)
+    ttls = [part.split(",")[0] for line in seen.stop().packets("", "-v") for part in line.split("ttl ")[1:]]
+    check_equal(ttls, ["9", "9", "77", "9"], "hop limits at the server")
+    scapy.wait_for("socket0 lan IPv6")
+    lab.masqgate.stop()
+    scapy.wait()  # the end of the stream ends sniff()
+
+
+BRIDGE = """
+from scapy.all import ICMP, IP, bridge_and_sniff
+from masqgate_divert.scapy import ScapySocket
+def out(packet):
+    if ICMP not in packet or packet[ICMP].seq % 2:
+        return False
+    return IP(src=packet.src, dst=packet.dst, ttl=33) / ICMP(id=packet[ICMP].id, seq=packet[ICMP].seq) / b"anew"
+with ScapySocket(2222, default="drop") as one, ScapySocket(2223, default="drop") as other:
+    bridge_and_sniff(one, other, xfrm12=out, store=False)
+"""
+
+
+@story("D4: scapy bridges two ports: what is let pass, or built anew, goes on where it came from; the rest is dropped",
+       needs_masqgate=True)
+def scapy_bridges(lab):
+    config = r.configuration()
+    config["firewall"]["forward"]["rules"][:0] = [
+        {"id": "out", "in": "lan", "action": {"divert": 2222}}, {"id": "in", "in": "wan", "action": {"divert": 2223}}]
+    lab.masqgate.start(config)
+    seen = l.Capture(lab.server, "eth0", "icmp[0] == 8")
+    listening(lab, BRIDGE, sockets=2)
+    lab.alice.run("ping", "-c", "6", "-i", "0.2", "-W", "2", l.SERVER, check=False)
+    lines = seen.stop().packets("", "-v")
+    check_equal([line.split("seq ")[1].split(",")[0] for line in lines if "seq" in line], ["2", "4", "6"], "questions")
+    check_equal([part.split(",")[0] for line in lines for part in line.split("ttl ")[1:]], ["33"] * 3, "hop limits")
+    rows = {row["port"]: row for row in state(lab)["listeners"]}
+    check_equal([(row["modified"], row["dropped"], row["injected"]) for row in (rows[2222], rows[2223])],
+                [(3, 3, 0), (0, 0, 0)], "modified, dropped, injected")
+    check_equal(rows[2223]["accepted"], 3, "answers")
 
 
 if __name__ == "__main__":
