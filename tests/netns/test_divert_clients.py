@@ -13,7 +13,7 @@ import sys
 import lab as l
 import router as r
 import servers
-from divert_stories import CLIENTS, PORT, example, start, state
+from divert_stories import CLIENTS, PORT, example, send_numbers, start, state
 from story import check, check_equal, main, story
 
 
@@ -139,6 +139,27 @@ def by_pip(lab, installed):
     check_equal(version, installed.shell("pkg-config --modversion masqgate-divert").strip(), "its version")
     check(file.startswith(str(installed.work / "venv")), f"used was {file}")
     check_equal(state(lab)["listeners"][0]["accepted"], 4, "accepted")
+
+
+@story("D4: packets beside timers in one loop of Asio; a program that is told to end lets pass what it has, and the next "
+       "one gets the rest", needs_masqgate=True)
+def in_asio(lab):
+    start(lab, PORT, protocol="udp")
+    first = example(lab, "ASIO_LISTENER", PORT, 60)
+    if first is None:
+        return  # told by hand, without the build's environment
+
+    def replace():
+        l.wait_until(lambda: state(lab)["listeners"][0]["accepted"] > 100, "verdicts")
+        check(state(lab)["ports"][0]["held"] > 0, "nothing waits for its timer")
+        second = example(lab, "ASIO_LISTENER", PORT, 0)
+        check_equal((first.stop(), "packets" in first.output()), (0, True), "how it ends")
+        check(second.running(), "the second one ended")
+    got = send_numbers(lab, 2000, replace)
+    check_equal(sorted(got), list(range(2000)), "what arrives")
+    port = state(lab)["ports"][0]
+    check_equal((port["deaths"], port["redelivered"]), (0, 0), "deaths")
+    check(state(lab)["listeners"][0]["accepted"] > 100, "the second one got nothing")
 
 
 DNS_SERVER = r"""
