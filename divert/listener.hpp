@@ -79,6 +79,7 @@ class Listener {
   ~Listener();
   Listener(const Listener&) = delete;
 
+  // To be waited for once poll() has returned nothing, not before.
   int fd() const { return fd_; }
   const format::BoundHeader& bound() const { return bound_; }
   // Sends the verdicts of the batch before, waits, and returns the next one; empty when masqgate has

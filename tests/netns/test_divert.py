@@ -1,75 +1,16 @@
 #!/usr/bin/env python3
 """Issue 6: packets diverted to real programs, which answer, sleep, die, lie, and come back."""
 import os
-import pathlib
 import signal
-import socket
 import subprocess
 import sys
-import threading
 
 import lab as l
 import router as r
 import servers
-from divert_numbers import send_numbers, state
+from divert_stories import (CLIENTS, EXAMPLES, LISTENER, PORT, Accepting, divert, example, program, send_numbers, start,
+                            state, stop)
 from story import check, check_equal, main, story
-
-CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"
-sys.path.insert(0, str(CLIENTS))
-import masqgate_divert as divert  # pylint: disable=wrong-import-position
-
-PORT = 2222
-LISTENER = """
-import sys
-import masqgate_divert as divert
-with divert.open(%d, retry=10) as d:
-    print("ready", flush=True)
-    for batch in d.batches():
-        batch.accept()
-""" % PORT
-
-
-def start(lab, action, access=(), **match):
-    config = r.configuration()
-    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": {"divert": action}})
-    config["divert"] = {"access": list(access)}
-    lab.masqgate.start(config)
-
-
-def program(text=LISTENER, **how):
-    """A listener in a process of its own; ready when it has said so."""
-    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(CLIENTS)}, **how)
-    check_equal(process.stdout.readline(), "ready\n", "what the listener says")
-    return process
-
-
-def stop(process):
-    process.kill()
-    process.wait()
-
-
-class Accepting(threading.Thread):
-    """A listener in this process that does `what` with each packet."""
-
-    def __init__(self, what, **options):
-        super().__init__(daemon=True)
-        self.what, self.seen = what, []
-        self.listener = divert.open(PORT, retry=10, **options)
-        self.start()
-
-    def run(self):
-        try:
-            for packet in self.listener:
-                self.seen.append(packet)
-                self.what(packet)
-        except (OSError, divert.Refused):
-            pass  # closed
-
-    def close(self):
-        self.listener.socket.shutdown(socket.SHUT_RDWR)
-        self.join()
-        self.listener.close()
 
 
 @story("D1: nobody listens: dropped as DENY, or passed where the rule says so; counted", needs_masqgate=True)
@@ -227,33 +168,13 @@ def natd(lab):
     config["firewall"] = {"prerouting": {"rules": [{"id": "natd", "action": {"divert": 8668}}]}}
     lab.masqgate.start(config)
     web = servers.Http(lab.server, page=b"x" * 50000)
-    example = pathlib.Path(__file__).resolve().parents[2] / "examples" / "natd.py"
-    with subprocess.Popen([sys.executable, example, l.ROUTER_WAN, "192.168."],
+    with subprocess.Popen([sys.executable, EXAMPLES / "natd.py", l.ROUTER_WAN, "192.168."],
                           env={**os.environ, "PYTHONPATH": str(CLIENTS)}) as translator:
         l.wait_until(lambda: state(lab)["listeners"], "the translator to listen")
         page = lab.alice.run("curl", "-sS", "--max-time", "20", f"http://{l.SERVER}/").stdout
         check_equal(len(page), 50000, "bytes of the page")
         check_equal({peer[0] for peer in web.peers}, {l.ROUTER_WAN}, "whom the server saw")
         translator.kill()
-
-
-EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
-
-
-def example(lab, name, *words, **environment):
-    """An example's program, once it is there as a listener."""
-    if name in os.environ:
-        command = (os.environ[name],)
-    elif name.endswith(".py"):
-        command = (sys.executable, EXAMPLES / name)
-    else:
-        return None  # told by hand, without the build's environment
-    before = len(state(lab)["listeners"])
-    process = lab.router.start("env", "PYTHONUNBUFFERED=1", f"PYTHONPATH={CLIENTS}",
-                               *(f"{k}={v}" for k, v in environment.items()), *map(str, command), *map(str, words))
-    l.wait_until(lambda: len(state(lab)["listeners"]) > before or not process.running(), f"{name} to listen")
-    check(process.running(), f"{name} ended: {process.output()}")
-    return process
 
 
 @story("D4: the first program in C prints what comes and lets it pass", needs_masqgate=True)

@@ -2,29 +2,17 @@
 """Issue 6: shared memory (T2) with a program that works, dies, stops, and lies about what stands there."""
 import mmap
 import os
-import pathlib
 import signal
 import socket
 import struct
-import sys
 
 import lab as l
-import router as r
 import servers
-from divert_numbers import send_numbers, state
+from divert_stories import PORT, send_numbers, start, state
 from story import check, check_equal, main, story
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"))
-import masqgate_divert as divert  # pylint: disable=wrong-import-position
-
-PORT, SHARED, SEGMENTS, FRONT = 2222, 32, 4, 65536
+SHARED, SEGMENTS, FRONT = 32, 4, 65536
 HEAD, TAIL, STATE = 0, 128, 256  # of the words in front of a ring (divert/shared.hpp)
-
-
-def start(lab, **match):
-    config = r.configuration()
-    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": {"divert": PORT}})
-    lab.masqgate.start(config)
 
 
 def accept_all(lab):
@@ -102,7 +90,7 @@ class Program:
 @story("R1: a program with shared memory is killed under load, another comes: no packet lost, none out of order",
        needs_masqgate=True)
 def killed(lab):
-    start(lab, protocol="udp")
+    start(lab, PORT, protocol="udp")
     listeners = [accept_all(lab)]
 
     def kill():
@@ -120,7 +108,7 @@ def killed(lab):
 
 @story("R2: a program with shared memory that is stopped stops nobody else, and goes on when it may", needs_masqgate=True)
 def stopped(lab):
-    start(lab, protocol="udp")
+    start(lab, PORT, protocol="udp")
     servers.Http(lab.server, page=b"x" * 100000)
     listener = accept_all(lab)
     os.kill(listener.pid, signal.SIGSTOP)
@@ -137,7 +125,7 @@ def stopped(lab):
 
 @story("D3: a program in C++ passes pages by shared memory, more of them than the memory holds", needs_masqgate=True)
 def pages(lab):
-    start(lab)
+    start(lab, PORT)
     servers.Http(lab.server, page=b"x" * 6_000_000)
     listener = accept_all(lab)
     page = lab.alice.run("curl", "-sS", "--max-time", "60", f"http://{l.SERVER}/").stdout
@@ -150,7 +138,7 @@ def pages(lab):
 @story("D3: shared memory by its description alone: packets come, verdicts go, and the memory cannot be written",
        needs_masqgate=True)
 def by_hand(lab):
-    start(lab, protocol="icmp")
+    start(lab, PORT, protocol="icmp")
     program = Program()
     try:
         mmap.mmap(program.theirs, 0)
@@ -188,7 +176,7 @@ LIES = {
 @story("R5: whatever a program writes into shared memory ends its own connection, with a sentence, and nothing else",
        needs_masqgate=True)
 def lies(lab):
-    start(lab, protocol="icmp")
+    start(lab, PORT, protocol="icmp")
     for number, (name, lie) in enumerate(LIES.items()):
         program = Program()
         lie(program)
@@ -204,7 +192,7 @@ def lies(lab):
 
 @story("R5: a program that takes back what it has taken, or bells without end, harms itself only", needs_masqgate=True)
 def nonsense(lab):
-    start(lab, protocol="icmp")
+    start(lab, PORT, protocol="icmp")
     program = Program()
     ping = lab.alice.start("ping", "-c", "2", "-W", "5", l.SERVER)
     program.packets()

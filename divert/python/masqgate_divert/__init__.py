@@ -207,6 +207,11 @@ class Packet:
         self._say(ACCEPT, flags=flags, mark=mark or 0, mask=mask if mark is not None else 0, data=bytes(data),
                   budget=offload or 0)
 
+    def scapy(self):
+        """The packet as scapy takes it apart. replace() takes scapy's packets, too."""
+        from . import scapy  # pylint: disable=import-outside-toplevel
+        return scapy.dissect(self)
+
     def replace(self, data, **more):
         """Accepts these bytes (a whole IP packet) in its place; lengths and checksums are put right."""
         self.accept(data=data, **more)
