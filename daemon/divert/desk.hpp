@@ -25,20 +25,11 @@
 
 #include "daemon/base/siphash.hpp"
 #include "daemon/divert/access.hpp"
+#include "daemon/divert/flow_lines.hpp"
 #include "daemon/divert/flow_orders.hpp"
 #include "daemon/divert/listener.hpp"
 
 namespace masqgate::divert {
-
-// How a packet leaves the desk.
-struct Release {
-  enum class Kind : std::uint8_t { accept, drop, reject, repeat_at };
-  Kind kind = Kind::accept;
-  DropReason reason{};     // of drop and reject
-  std::uint16_t how = 0;   // of a reject: as firewall::RejectWith counts
-  std::uint32_t rule = 0;  // of repeat_at; 0: the top
-  bool remember = false;   // its flow needs the desk no more: it may take the short cut
-};
 
 // A packet out of nothing.
 struct Injection {
@@ -200,7 +191,13 @@ class Desk {
   void put(Listener& listener, const PacketRecord& record);
   void tell(Event::Kind kind, const Listener& listener, std::string_view why = {});
   HeldPackets::List* list_of(Held& held);
-  void let_go(Slot slot, const Release& release);
+  void let_go(Slot slot, const Release& release) { settle(slot, {Onward::To::rules, 0, release}); }
+  void settle(Slot slot, const Onward& onward);
+  void carry_out(Slot slot, const Onward& onward);
+  void leave(Slot slot, const Release& release);
+  void move_to(Slot slot, std::uint16_t number);
+  std::uint64_t line_of(const Facts& facts, const Place& place, std::uint16_t port,
+                        std::int32_t below) const;
   void expire(Slot slot);
   void rehome(Slot slot, Time now);
   void adopt_orphans(Port& port, Time now);
@@ -215,6 +212,10 @@ class Desk {
   HashKey key_;
   Corridor& corridor_;
   HeldPackets held_;
+  FlowLines lines_{held_};
+  HeldPackets::List ready_;  // have left their lines, in order
+  bool releasing_ = false;   // somebody takes them from there
+  Time now_;                 // of the call that is going on
   std::size_t bytes_ = 0;
   std::vector<Listener> listeners_;
   std::vector<std::uint32_t> serials_;  // of listeners: how often the place was used

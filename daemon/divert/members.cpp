@@ -13,9 +13,9 @@ constexpr std::uint32_t kKnownOptions =
     format::wants(format::Option::in_address) | format::wants(format::Option::link_header) |
     format::wants(format::Option::original_tuple) | format::wants(format::Option::reply_tuple) |
     format::wants(format::Option::rule_name);
-constexpr std::uint16_t kKnownFlags = format::kBindTee | format::kBindSegments |
-                                      format::kBindPartialSums | format::kBindAnyMember |
-                                      format::kBindOneByOne | format::kBindShared;
+constexpr std::uint16_t kKnownFlags =
+    format::kBindTee | format::kBindSegments | format::kBindPartialSums | format::kBindAnyMember |
+    format::kBindOneByOne | format::kBindShared | format::kBindOrdered;
 
 template <typename Header>
 void put_record(Outbox& outbox, format::Kind kind, const Header& header) {
@@ -180,6 +180,7 @@ void Desk::rehome(Slot slot, Time now) {
 void Desk::forget(Member member, Time now) {
   Listener& listener = listeners_[member];
   if (listener.channel == nullptr) return;
+  now_ = now;
   listener.channel = nullptr;
   std::erase(unsent_, member);
   if (!listener.bound) return;

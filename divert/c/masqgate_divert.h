@@ -33,7 +33,15 @@ struct dv_options {
   uint32_t permissions; /* DV_MAY_…, beside listening */
   uint16_t flags;       /* DV_TEE, DV_SEGMENTS … */
 };
-enum { DV_TEE = 1, DV_SEGMENTS = 4, DV_PARTIAL_SUMS = 8, DV_SHARED = 32, DV_ANY_MEMBER = 64, DV_ONE_BY_ONE = 128 };
+enum {
+  DV_TEE = 1,
+  DV_SEGMENTS = 4,
+  DV_PARTIAL_SUMS = 8,
+  DV_ORDERED = 16, /* packets of a flow leave in the order in which they came */
+  DV_SHARED = 32,
+  DV_ANY_MEMBER = 64,
+  DV_ONE_BY_ONE = 128
+};
 enum {
   DV_MAY_INJECT = 4,
   DV_MAY_INJECT_SPOOFED = 8,
