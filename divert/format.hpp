@@ -91,6 +91,8 @@ inline constexpr std::uint32_t kTee = 1, kFragment = 2, kReassembled = 4, kNetwo
                                kTransportSumPartial = 32, kTruncated = 64, kLocalOrigin = 128,
                                kRedelivered = 256, kFirstOfFlow = 512, kInjected = 1024,
                                kGroupDestination = 2048, kIpv6 = 4096;
+// Which addresses it has, where its rule says "view": those before or behind all translation.
+inline constexpr std::uint32_t kAsItCame = 8192, kAsItLeaves = 16384;
 // What tracking says of it.
 inline constexpr std::uint32_t kNew = 1, kEstablished = 2, kRelated = 4, kReply = 8,
                                kSourceTranslated = 16, kDestinationTranslated = 32, kAssured = 64;

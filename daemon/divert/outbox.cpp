@@ -95,6 +95,9 @@ std::uint32_t flags_of(const Packet& packet, const Facts& facts) {
     if (is) flags |= flag;
   };
   mark(packet.is_fragment, format::kFragment);
+  mark(packet.largest_fragment != 0, format::kReassembled);
+  mark(facts.view == View::before, format::kAsItCame);
+  mark(facts.view == View::after, format::kAsItLeaves);
   mark(packet.frame.offload.needs_checksum(), format::kTransportSumPartial);
   mark(packet.from == Side::host, format::kLocalOrigin);
   mark(facts.first_of_flow, format::kFirstOfFlow);

@@ -236,7 +236,9 @@ class Verdicts {
   }
 
   void repeat(Slot slot, const format::VerdictHeader& verdict) {
-    if (!listener_.may(format::kMaySteer)) {
+    // Behind all translation there are no rules left to ask again.
+    const bool is_behind = desk_.held_.at(slot).facts.view == View::after;
+    if (!listener_.may(format::kMaySteer) || is_behind) {
       complain(verdict.id, format::Code::not_allowed);
       return one(slot, {}, {}, false);
     }

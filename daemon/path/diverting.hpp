@@ -30,6 +30,8 @@ class Diverting final : divert::Corridor {
   // behind that one.
   std::optional<Verdict> take(Packet& packet, firewall::Hook hook,
                               const firewall::Decision& decision, const divert::Place& place);
+  // The packet stands where its addresses are final, and some rule waited for that.
+  Verdict show(Packet& packet);
 
   void tick(Time now);
   divert::Desk& desk() { return desk_; }
@@ -53,7 +55,11 @@ class Diverting final : divert::Corridor {
                        std::uint32_t mask) noexcept override;
   std::string_view rule_name(std::uint32_t rule) const noexcept override;
 
-  divert::Facts facts_of(const Packet& packet, firewall::Hook hook) const;
+  divert::Facts facts_of(const Packet& packet, firewall::Hook hook, divert::View view) const;
+  Verdict put_together(Packet& packet);
+  Verdict translate_again(Packet& packet, const divert::Facts& facts);
+  Verdict leave_again(Packet& packet, const divert::Facts& facts);
+  void forget_beginning(Packet& packet, const divert::Facts& facts);
   std::optional<Verdict> hand_over(Packet& packet, const divert::Terms& terms,
                                    const divert::Place& place, const divert::Facts& facts);
   Verdict cut(Packet& packet, const divert::Terms& terms, const divert::Place& place,
