@@ -55,7 +55,7 @@ struct dv_packet {
   const uint8_t *data; /* the IP packet, from its header on */
   uint32_t length;     /* bytes at data */
   uint32_t whole;      /* bytes of the packet */
-  uint32_t flags;      /* as in divert/format.hpp: 1 copy, 2 fragment, 256 redelivered … */
+  uint32_t flags;      /* as in divert/format.hpp: 1 copy, 2 fragment, 4 put together, 256 redelivered … */
   uint32_t mark;
   uint32_t rule; /* stable number of the rule */
   uint32_t in_interface, out_interface; /* from one; 0: none */

@@ -48,7 +48,9 @@ MODIFIED, SET_MARK, SET_FLOWMARK, FLOW_OFFLOAD, FLOW_BLOCK, KEEP_CHECKSUMS, NO_M
 PORT, HOST, NET, PROHIBITED, RESET = range(5)  # how to reject
 MAY = {"listen": 1, "tee": 2, "inject": 4, "inject_spoofed": 8, "set_mark": 16, "steer": 32, "see_link": 64}
 BIND_TEE, BIND_SEGMENTS, BIND_PARTIAL_SUMS, BIND_ORDERED, BIND_ANY_MEMBER = 1, 4, 8, 16, 64
-TEE, FRAGMENT, TRUNCATED, REDELIVERED, FIRST_OF_FLOW, INJECTED, IPV6 = 1, 2, 64, 256, 512, 1024, 4096
+TEE, FRAGMENT, REASSEMBLED, TRUNCATED, REDELIVERED, FIRST_OF_FLOW, INJECTED, IPV6 = \
+    1, 2, 4, 64, 256, 512, 1024, 4096
+AS_IT_CAME, AS_IT_LEAVES = 8192, 16384  # which addresses a packet has, where its rule says "view"
 HOOKS = ("", "input", "forward", "output", "prerouting", "postrouting")
 CODES = ("", "expired", "unknown_id", "bad_packet", "not_allowed", "loop", "no_interface", "too_fast", "rule_gone",
          "lost", "drained", "not_known")
