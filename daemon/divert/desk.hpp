@@ -75,6 +75,8 @@ class Corridor {
                                std::uint32_t mask) noexcept = 0;
   // Of the rule with this number; empty if it is gone.
   virtual std::string_view rule_name(std::uint32_t rule) const noexcept = 0;
+  // How many packets found their rule gone when they went on.
+  virtual std::uint64_t rules_gone() const noexcept { return 0; }
 
  protected:
   ~Corridor() = default;
@@ -130,6 +132,8 @@ class Desk {
   bool has_unsent() const { return !unsent_.empty(); }
   // Lets packets go whose time is over; call with each tick.
   void tick(Time now);
+  // masqgate ends: everything that is held goes on behind its rule, or is dropped. Says how many.
+  std::size_t end(bool pass, Time now);
   // No new packets for this listener; when it has none it gets a notice.
   bool drain(Member member);
 

@@ -1,6 +1,7 @@
 // How packets leave the desk, and how those of a flow wait for each other where their listener wants
 // them in order.
 
+#include <algorithm>
 #include <utility>
 
 #include "daemon/divert/desk.hpp"
@@ -83,12 +84,40 @@ void Desk::leave(Slot slot, const Release& release) {
   Packet packet = std::move(held.packet);
   const Place place = held.place;
   const Facts facts = held.facts;
+  const bool was_seen = held.state == State::given || held.state == State::answered;
+  const Member member = was_seen ? held.member : kNoMember;
+  const std::uint64_t id = held_.id(slot), gone = corridor_.rules_gone();
   held_.free(slot);
   const std::size_t bytes = packet.frame.ip().size();
   --port.held;
   port.bytes -= bytes;
   bytes_ -= bytes;
   corridor_.go_on(packet, place, facts, release);
+  if (member != kNoMember && corridor_.rules_gone() != gone)
+    notice(listeners_[member], id, format::Code::rule_gone);
+}
+
+// Oldest first. A rule behind may divert them again, but not for ever: each time is a hop.
+std::size_t Desk::end(bool pass, Time now) {
+  now_ = now;
+  const std::size_t count = held_.size();
+  std::vector<Slot> slots;
+  while (held_.size() != 0) {
+    slots.clear();
+    for (Slot slot = 0; slot < held_.capacity(); ++slot) {
+      const State state = held_.at(slot).state;
+      if (state != State::free && state != State::answered) slots.push_back(slot);
+    }
+    std::ranges::stable_sort(slots, {}, [&](Slot slot) { return held_.at(slot).since; });
+    for (const Slot slot : slots) {
+      if (held_.at(slot).state == State::free) continue;
+      if (pass)
+        let_go(slot, {});
+      else
+        let_go(slot, {Release::Kind::drop, DropReason::shutting_down});
+    }
+  }
+  return count;
 }
 
 }  // namespace masqgate::divert

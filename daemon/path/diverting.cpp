@@ -129,6 +129,11 @@ void Diverting::tick(Time now) {
   desk_.tick(now);
 }
 
+std::size_t Diverting::end(bool pass, Time now) {
+  shard_.set_now(now);
+  return desk_.end(pass, now);
+}
+
 divert::Facts Diverting::facts_of(const Packet& packet, Hook hook, View view) const {
   divert::Facts facts;
   facts.view = view;
@@ -244,7 +249,7 @@ std::optional<Verdict> Diverting::hand_over(Packet& packet, const divert::Terms&
                                             const divert::Facts& facts) {
   if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;
   shard_.settle(packet);  // there may be other rules when it goes on
-  const auto fate = desk_.divert(packet, terms, place, facts, shard_.now());
+  const auto fate = desk_.divert(packet, terms_for(packet, terms), place, facts, shard_.now());
   using Kind = divert::Desk::Fate::Kind;
   switch (fate.kind) {
     case Kind::held:
@@ -262,6 +267,16 @@ std::optional<Verdict> Diverting::hand_over(Packet& packet, const divert::Terms&
   show_inside_again(packet, facts);
   if (!fate.remember) packet.not_remembered = true;
   return std::nullopt;
+}
+
+// Who manages the router must not be shut out by a program that is not there or does not answer.
+divert::Terms Diverting::terms_for(const Packet& packet, const divert::Terms& terms) const {
+  divert::Terms safe = terms;
+  if (!shard_.policy().is_management(packet)) return safe;
+  safe.nobody = divert::Nobody::pass;
+  safe.full = divert::Full::pass;
+  safe.late = divert::Late::pass;
+  return safe;
 }
 
 // A packet that stands for many, before a listener that wants each of them.
@@ -343,12 +358,17 @@ void Diverting::go_on(Packet& packet, const divert::Place& place, const divert::
   find_connection_again(packet);
   if (gone(packet.ingress, shard_) || gone(packet.egress, shard_))
     return shard_.end(packet, Verdict::drop(DropReason::shutting_down));
-  if (release.kind == Release::Kind::drop || release.kind == Release::Kind::reject)
+  if (release.kind == Release::Kind::drop) {
     forget_beginning(packet, facts);
-  if (release.kind == Release::Kind::drop) return shard_.end(packet, Verdict::drop(release.reason));
+    return shard_.end(packet, Verdict::drop(release.reason));
+  }
   if (const Verdict again = translate_again(packet, facts); !again.accepted())
     return shard_.end(packet, again);
-  if (release.kind == Release::Kind::reject) return shard_.end(packet, refuse(packet, release));
+  if (release.kind == Release::Kind::reject) {
+    const Verdict refused = refuse(packet, release);
+    forget_beginning(packet, facts);
+    return shard_.end(packet, refused);
+  }
   if (facts.view == View::after) return shard_.end(packet, leave_again(packet, facts));
   divert::Place behind = place;
   if (release.kind == Release::Kind::repeat_at) {

@@ -34,10 +34,12 @@ class Diverting final : divert::Corridor {
   Verdict show(Packet& packet);
 
   void tick(Time now);
+  // masqgate ends: what is held goes on, or is dropped. Says how many.
+  std::size_t end(bool pass, Time now);
   divert::Desk& desk() { return desk_; }
   const divert::Desk& desk() const { return desk_; }
   // Packets that went on without their rule, because it was gone.
-  std::uint64_t rules_gone() const { return rules_gone_; }
+  std::uint64_t rules_gone() const noexcept override { return rules_gone_; }
   void count_gone_rule() { ++rules_gone_; }
 
  private:
@@ -60,6 +62,7 @@ class Diverting final : divert::Corridor {
   Verdict translate_again(Packet& packet, const divert::Facts& facts);
   Verdict leave_again(Packet& packet, const divert::Facts& facts);
   void forget_beginning(Packet& packet, const divert::Facts& facts);
+  divert::Terms terms_for(const Packet& packet, const divert::Terms& terms) const;
   std::optional<Verdict> hand_over(Packet& packet, const divert::Terms& terms,
                                    const divert::Place& place, const divert::Facts& facts);
   Verdict cut(Packet& packet, const divert::Terms& terms, const divert::Place& place,
