@@ -139,6 +139,7 @@ enum class Option : std::uint16_t {
   link_header = 4,
   original_tuple = 5,  // TupleValue
   reply_tuple = 6,
+  user = 7,       // of the first packet of a flow that the router's own machine sends: uid, 4 bytes
   rule_name = 8,  // its id in the configuration
 };
 constexpr std::uint32_t wants(Option option) {
@@ -251,7 +252,8 @@ inline constexpr std::uint16_t kBindTee = 1,  // gets copies only
     kBindOneByOne = 128;  // one record in each frame
 // What a listener asks to be allowed, and is.
 inline constexpr std::uint32_t kMayListen = 1, kMayTee = 2, kMayInject = 4, kMayInjectSpoofed = 8,
-                               kMaySetMark = 16, kMaySteer = 32, kMaySeeLink = 64;
+                               kMaySetMark = 16, kMaySteer = 32, kMaySeeLink = 64,
+                               kMaySeeUser = 128;
 
 struct BindHeader {
   Prefix prefix{64, static_cast<std::uint16_t>(Type::bind), 64};

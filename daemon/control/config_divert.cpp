@@ -10,14 +10,15 @@ using json::Value;
 using state::Json;
 namespace format = divert::format;
 
-constexpr std::array<std::pair<std::string_view, std::uint32_t>, 7> kPermissions{
+constexpr std::array<std::pair<std::string_view, std::uint32_t>, 8> kPermissions{
     {{"listen", format::kMayListen},
      {"tee", format::kMayTee},
      {"inject", format::kMayInject},
      {"inject_spoofed", format::kMayInjectSpoofed},
      {"set_mark", format::kMaySetMark},
      {"steer", format::kMaySteer},
-     {"see_link", format::kMaySeeLink}}};
+     {"see_link", format::kMaySeeLink},
+     {"see_user", format::kMaySeeUser}}};
 
 constexpr std::array<std::pair<std::string_view, bool>, 2> kAtStop{
     {{"drop", false}, {"pass", true}}};

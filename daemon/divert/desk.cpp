@@ -240,6 +240,8 @@ PacketRecord Desk::record_of(Listener& listener, Packet& packet, const Terms& te
     record.options.in_address = corridor_.address_of(packet.ingress, packet.family);
   if (wants(format::Option::rule_name))
     record.options.rule = corridor_.rule_name(place.rule().rule);
+  if (wants(format::Option::user) && facts.first_of_flow && packet.from == Side::host)
+    record.options.user = corridor_.user_of(packet);
   if (wants(format::Option::link_header)) record.options.link = packet.frame.link();
   if (wants(format::Option::original_tuple) || wants(format::Option::reply_tuple)) {
     Tuple original, reply;

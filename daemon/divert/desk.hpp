@@ -75,6 +75,10 @@ class Corridor {
                                std::uint32_t mask) noexcept = 0;
   // Of the rule with this number; empty if it is gone.
   virtual std::string_view rule_name(std::uint32_t rule) const noexcept = 0;
+  // Who has sent it on this machine, as far as the kernel knows.
+  virtual std::optional<std::uint32_t> user_of(const Packet&) const noexcept {
+    return std::nullopt;
+  }
   // How many packets found their rule gone when they went on.
   virtual std::uint64_t rules_gone() const noexcept { return 0; }
 

@@ -74,6 +74,10 @@ std::size_t write_options(const PacketRecord::Options& options, std::span<std::b
   if (!options.link.empty()) to.add(format::Option::link_header, options.link);
   if (options.original) add_tuple(to, format::Option::original_tuple, *options.original);
   if (options.reply) add_tuple(to, format::Option::reply_tuple, *options.reply);
+  if (options.user) {
+    const format::U32 user{*options.user};
+    to.add(format::Option::user, std::as_bytes(std::span{&user, 1}));
+  }
   text(format::Option::rule_name, options.rule);
   return to.used();
 }

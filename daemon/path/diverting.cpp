@@ -5,9 +5,8 @@
 #include "daemon/conntrack/track.hpp"
 #include "daemon/divert/rewrite.hpp"
 #include "daemon/divert/segmenter.hpp"
-#include "daemon/nat/translate.hpp"
+#include "daemon/path/divert_tools.hpp"
 #include "daemon/path/shard.hpp"
-#include "daemon/path/stage_tools.hpp"
 #include "daemon/path/stages.hpp"
 #include "daemon/wire/ethernet.hpp"
 
@@ -19,13 +18,6 @@ using conntrack::Connection;
 using divert::Release;
 using divert::View;
 using firewall::Hook;
-
-// As format.hpp counts hooks.
-constexpr std::array<std::uint8_t, 5> kHookNumbers{4, 1, 2, 3, 5};
-
-Hook hook_of(std::uint8_t number) {
-  return static_cast<Hook>(std::ranges::find(kHookNumbers, number) - kHookNumbers.begin());
-}
 
 // The same both ways. Of a connection its first tuple: several first packets may be away before one
 // of them is confirmed, and they belong together.
@@ -56,18 +48,6 @@ std::uint32_t tracking_of(const Packet& packet) {
   return bits;
 }
 
-// How a packet came in.
-void come_alike(const Packet& from, Packet& to) {
-  to.ingress = from.ingress;
-  to.from = from.from;
-  to.link_group = from.link_group;
-  to.has_link = from.has_link;
-  to.made_here = from.made_here;
-  to.hops = from.hops;
-  to.divert_origin = from.divert_origin;
-  to.not_diverted = from.not_diverted;
-}
-
 // Where a packet made from another one stands, all but what parse() finds.
 void stand_alike(const Packet& from, Packet& to) {
   come_alike(from, to);
@@ -86,37 +66,6 @@ void stand_alike(const Packet& from, Packet& to) {
   to.later_rules = from.later_rules;
   to.list = from.list;
   to.stage = from.stage;
-}
-
-// The destination that the packet came with.
-void show_as_it_came(Packet& packet, divert::Facts& facts) {
-  if (packet.connection == nullptr) return;
-  const Tuple& came = packet.connection->tuple(packet.direction);
-  Tuple to = packet.tuple;
-  to.destination_address = came.destination_address;
-  if (!stages::is_error(packet)) to.destination_port = came.destination_port;
-  if (to == packet.tuple) return;
-  facts.inside = packet.tuple.destination();
-  nat::rewrite(packet, to);
-}
-
-// And back again.
-void show_inside_again(Packet& packet, const divert::Facts& facts) {
-  if (!facts.inside) return;
-  Tuple to = packet.tuple;
-  to.destination_address = facts.inside->address;
-  to.destination_port = facts.inside->port;
-  nat::rewrite(packet, to);
-}
-
-// The program of this rule gets it when its addresses are final. Who wants to see one packet more
-// often than that sees something go in circles.
-std::optional<Verdict> put_off(Packet& packet, Hook hook, const divert::Place& place) {
-  if (packet.later_count == Packet::kMostLater) return Verdict::drop(DropReason::divert_loop);
-  packet.later_hooks[packet.later_count] = kHookNumbers[firewall::number(hook)];
-  packet.later_rules[packet.later_count] = place.rule().rule;
-  ++packet.later_count;
-  return std::nullopt;
 }
 
 }  // namespace
@@ -144,7 +93,7 @@ divert::Facts Diverting::facts_of(const Packet& packet, Hook hook, View view) co
   else
     facts.first_of_flow = connection != nullptr && !connection->has(Connection::kConfirmed);
   facts.tracking = tracking_of(packet);
-  facts.hook = kHookNumbers[firewall::number(hook)];
+  facts.hook = number_of(hook);
   facts.direction = hook == Hook::output ? 1 : hook == Hook::input ? 0 : 2;
   return facts;
 }
@@ -169,79 +118,6 @@ std::optional<Verdict> Diverting::take(Packet& packet, Hook hook,
     return std::nullopt;
   }
   return hand_over(packet, terms, place, facts);
-}
-
-// The rules behind have to let it pass first. What they divert themselves comes before.
-Verdict Diverting::show(Packet& packet) {
-  packet.is_final = true;
-  while (packet.later_count != 0) {
-    const std::uint32_t number = packet.later_rules[0];
-    const Hook hook = hook_of(packet.later_hooks[0]);
-    std::shift_left(packet.later_rules.begin(), packet.later_rules.end(), 1);
-    std::shift_left(packet.later_hooks.begin(), packet.later_hooks.end(), 1);
-    --packet.later_count;
-    const auto [rule, position] = shard_.policy().ruleset->find(number);
-    const auto* divert = rule != nullptr ? std::get_if<firewall::Divert>(&rule->action) : nullptr;
-    const auto* tee = rule != nullptr ? std::get_if<firewall::Tee>(&rule->action) : nullptr;
-    divert::Place place;
-    place.add({number, static_cast<std::uint16_t>(position)});
-    const divert::Facts facts = facts_of(packet, hook, View::after);
-    if (tee != nullptr) {
-      packet.not_remembered = true;
-      desk_.tee(packet, tee->terms, place, facts, shard_.now());
-    } else if (divert == nullptr) {
-      count_gone_rule();
-    } else if (const auto verdict = hand_over(packet, divert->terms, place, facts)) {
-      if (verdict->kind() == Verdict::Kind::drop) forget_beginning(packet, facts);
-      return *verdict;
-    }
-  }
-  return Verdict::accept();
-}
-
-// A connection entered the table with the packet that begins it, and a program has refused that one.
-void Diverting::forget_beginning(Packet& packet, const divert::Facts& facts) {
-  Connection* connection = packet.connection;
-  if (!facts.first_of_flow || facts.view != View::after || connection == nullptr ||
-      connection->has(Connection::kSeenReply))
-    return;
-  packet.connection = nullptr;
-  shard_.connections().remove(*connection);
-}
-
-// A rule wants this fragment's datagram as a whole. It is taken back to where it came in, and its
-// datagram is put together there; whole it walks the corridor once more, and meets the rule again.
-Verdict Diverting::put_together(Packet& packet) {
-  Packet piece;
-  come_alike(packet, piece);
-  if (packet.from == Side::host) {
-    piece.egress = packet.egress;
-    piece.next_hop = packet.next_hop;
-  }
-  divert::Facts facts;
-  show_as_it_came(packet, facts);
-  if (packet.ttl_taken) stages::give_hop_back(packet);
-  if (Connection* connection = std::exchange(packet.connection, nullptr)) {
-    if (!connection->has(Connection::kConfirmed)) {
-      shard_.helpers().removed(*connection, shard_.now());
-      shard_.connections().discard(*connection);
-    } else if (packet.state != ConnState::related) {
-      conntrack::Half& half = connection->half(packet.direction);
-      --half.packets;
-      half.bytes -= packet.frame.ip().size();
-    }
-  }
-  packet.trail.clear();  // it has met no rule
-  piece.frame = std::move(packet.frame);
-  const auto problem = parse(piece);
-  Verdict verdict = problem ? Verdict::drop(*problem) : stages::put_together(shard_, piece);
-  const List list = piece.made_here            ? List::made_here
-                    : piece.from == Side::host ? List::output
-                                               : List::forward;
-  const std::size_t behind_defragment = list == List::made_here ? 0 : 1;
-  if (verdict.accepted()) verdict = walk(shard_, piece, list, behind_defragment);
-  shard_.end(piece, verdict);
-  return Verdict::stolen();
 }
 
 std::optional<Verdict> Diverting::hand_over(Packet& packet, const divert::Terms& terms,
@@ -386,36 +262,6 @@ void Diverting::go_on(Packet& packet, const divert::Place& place, const divert::
   shard_.end(packet, verdict);
 }
 
-// The program saw the packet as it came; the rules go on seeing its destination inside. What the
-// program has changed is translated as if it had come so.
-Verdict Diverting::translate_again(Packet& packet, const divert::Facts& facts) {
-  const bool changed = std::exchange(packet.tracked_anew, false);
-  if (facts.view != View::before) return Verdict::accept();
-  if (!changed) {
-    if (!packet.new_destination) show_inside_again(packet, facts);
-    return Verdict::accept();
-  }
-  if (hook_of(facts.hook) == Hook::prerouting) return Verdict::accept();  // dnat is still to come
-  packet.new_destination = true;
-  return stages::dnat(shard_, packet);
-}
-
-// Behind all rules. Whatever a program has written: no inside address leaves where it is hidden.
-Verdict Diverting::leave_again(Packet& packet, const divert::Facts& facts) {
-  const auto list = static_cast<List>(packet.list);
-  const bool changed = std::exchange(packet.new_destination, false);
-  if (changed && list == List::forward) {
-    const Verdict verdict = stages::route(shard_, packet);
-    if (verdict.kind() == Verdict::Kind::local) return walk(shard_, packet, List::input);
-    if (!verdict.accepted()) return verdict;
-  }
-  if (packet.rewritten && !packet.made_here &&
-      facts.hook != kHookNumbers[firewall::number(Hook::input)] &&
-      shard_.policy().shows_inside(packet.egress, packet.tuple))
-    return Verdict::drop(DropReason::untranslatable);
-  return walk(shard_, packet, list, packet.stage);  // other rules may wait for it, too
-}
-
 void Diverting::complete_checksum(Packet& packet) noexcept {
   nat::complete_checksum(packet);
 }
@@ -478,6 +324,14 @@ void Diverting::mark_connection(const Packet& packet, std::uint32_t mark,
 
 std::string_view Diverting::rule_name(std::uint32_t rule) const noexcept {
   return shard_.policy().ruleset->name_of(rule);
+}
+
+// Asked once for a flow: the kernel's answer takes microseconds.
+std::optional<std::uint32_t> Diverting::user_of(const Packet& packet) const noexcept {
+  firewall::Owners* owners = shard_.rule_memory().owners;
+  if (owners == nullptr || packet.made_here) return std::nullopt;
+  return owners->uid_of(packet.connection == nullptr ? packet.tuple
+                                                     : packet.connection->tuple(packet.direction));
 }
 
 // Injected packets are looked at as received ones are: nothing that a program writes is believed.

@@ -56,8 +56,11 @@ class Diverting final : divert::Corridor {
   void mark_connection(const Packet& packet, std::uint32_t mark,
                        std::uint32_t mask) noexcept override;
   std::string_view rule_name(std::uint32_t rule) const noexcept override;
+  std::optional<std::uint32_t> user_of(const Packet& packet) const noexcept override;
 
   divert::Facts facts_of(const Packet& packet, firewall::Hook hook, divert::View view) const;
+  std::optional<Verdict> put_off(Packet& packet, firewall::Hook hook,
+                                 const divert::Place& place) const;
   Verdict put_together(Packet& packet);
   Verdict translate_again(Packet& packet, const divert::Facts& facts);
   Verdict leave_again(Packet& packet, const divert::Facts& facts);

@@ -456,3 +456,50 @@ TEST_CASE("F-03, F-06, F-08: defragment: overlaps, datagrams without end, and ve
   CHECK(lab.router.left(kWan).empty());
   CHECK(lab.router.imbalance() == "");
 }
+
+TEST_CASE("complaint 16: which user of this machine has begun a flow, for whoever may see it") {
+  struct FakeOwners final : firewall::Owners {
+    std::vector<Tuple> asked;
+    std::optional<std::uint32_t> uid_of(const Tuple& tuple) noexcept override {
+      asked.push_back(tuple);
+      return 1234;
+    }
+  } owners;
+  Lab lab{R"({"output": {"rules": [{"action": {"divert": 2222}}]},
+              "input": {"rules": [{"action": {"divert": 2222}}]}})"};
+  lab.router.shard.set_owners(&owners);
+  format::BindHeader bind;
+  bind.port = 2222;
+  bind.options = format::wants(format::Option::user);
+  lab.member = lab.desk().attach(lab.channel, {});
+  const auto try_to_bind = [&] {
+    return lab.desk().receive(lab.member, frame_of_records({bytes_of(bind)}, format::Kind::control),
+                              lab.router.now());
+  };
+  CHECK_FALSE(try_to_bind());
+  CHECK(hear(lab.channel).byes ==
+        std::vector<std::string>{"users need the permission to see them"});
+  bind.permissions = format::kMayListen | format::kMaySeeUser;
+  REQUIRE(try_to_bind());
+  hear(lab.channel);
+  const auto packet = udp().from("192.168.1.1", 5000).to("192.168.1.10", 4000);
+  for (const bool first : {true, false}) {
+    lab.router.send_from_host(kLan, packet);
+    lab.desk().flush(lab.router.now());
+    REQUIRE(lab.channel.frames.size() == 1);
+    format::Reader reader{lab.channel.frames[0]};
+    const auto record = reader.next();
+    const auto header = record->as<format::PacketHeader>(format::Type::packet);
+    REQUIRE(header->options_length == (first ? 8 : 0));
+    if (first) {
+      const auto option = format::load<format::OptionHeader>(record->rest);
+      CHECK(option.type == static_cast<std::uint16_t>(format::Option::user));
+      CHECK(format::load<format::U32>(record->rest.subspan(sizeof option)) == 1234);
+    }
+    lab.accept_one();
+    lab.router.one(kLan);
+  }
+  CHECK(owners.asked == std::vector<Tuple>{packet.tuple()});
+  lab.router.arrive(kLan, udp().from("192.168.1.10", 4001).to("192.168.1.1", 53));
+  CHECK(lab.listen().packets.at(0).options_length == 0);  // nobody's here
+}

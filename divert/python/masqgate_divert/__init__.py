@@ -46,7 +46,8 @@ T_PACKET, T_VERDICT, T_INJECT, T_NOTICE, T_BIND, T_BOUND, T_DRAIN, T_BYE = 1, 2,
 ACCEPT, DROP, REPEAT_AT, REQUEUE, REJECT, HOLD, ACCEPT_UPTO, DROP_UPTO = range(8)
 MODIFIED, SET_MARK, SET_FLOWMARK, FLOW_OFFLOAD, FLOW_BLOCK, KEEP_CHECKSUMS, NO_MORE_DIVERT = 1, 2, 4, 8, 16, 32, 128
 PORT, HOST, NET, PROHIBITED, RESET = range(5)  # how to reject
-MAY = {"listen": 1, "tee": 2, "inject": 4, "inject_spoofed": 8, "set_mark": 16, "steer": 32, "see_link": 64}
+MAY = {"listen": 1, "tee": 2, "inject": 4, "inject_spoofed": 8, "set_mark": 16, "steer": 32, "see_link": 64,
+       "see_user": 128}
 BIND_TEE, BIND_SEGMENTS, BIND_PARTIAL_SUMS, BIND_ORDERED, BIND_ANY_MEMBER = 1, 4, 8, 16, 64
 TEE, FRAGMENT, REASSEMBLED, TRUNCATED, REDELIVERED, FIRST_OF_FLOW, INJECTED, IPV6 = \
     1, 2, 4, 64, 256, 512, 1024, 4096
@@ -54,7 +55,7 @@ AS_IT_CAME, AS_IT_LEAVES = 8192, 16384  # which addresses a packet has, where it
 HOOKS = ("", "input", "forward", "output", "prerouting", "postrouting")
 CODES = ("", "expired", "unknown_id", "bad_packet", "not_allowed", "loop", "no_interface", "too_fast", "rule_gone",
          "lost", "drained", "not_known")
-OPTIONS = {"in_if": 1, "out_if": 2, "in_address": 3, "link": 4, "original": 5, "reply": 6, "rule": 8}
+OPTIONS = {"in_if": 1, "out_if": 2, "in_address": 3, "link": 4, "original": 5, "reply": 6, "user": 7, "rule": 8}
 UDP, TCP = 17, 6
 
 
@@ -178,6 +179,13 @@ class Packet:
         """The rule's id, if options=["rule"] was asked for."""
         value = self.option("rule")
         return bytes(value).decode() if value is not None else ""
+
+    @property
+    def user(self):
+        """The uid that sends it on the router's own machine: of the first packet of a flow, if options=["user"] was
+        asked for; else None."""
+        value = self.option("user")
+        return int.from_bytes(value, "little") if value is not None else None
 
     @property
     def in_if(self):
