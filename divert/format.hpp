@@ -246,7 +246,7 @@ inline constexpr std::uint16_t kBindTee = 1,  // gets copies only
     kBindPartialSums = 8,  // takes packets whose transport checksum is still to be completed
     kBindOrdered =
         16,  // packets of a flow leave in the order in which they came, whatever the order of verdicts
-    kBindShared = 32,      // frames through shared memory (shared.hpp), if `bound` says so, too
+    kBindShared = 32,  // frames through shared memory (shared.hpp), if `bound` says so, too
     kBindAnyMember =
         64,  // flows need not stay: of a group that says so, the least loaded gets a packet
     kBindOneByOne = 128;  // one record in each frame
