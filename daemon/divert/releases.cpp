@@ -28,13 +28,18 @@ void Desk::settle(Slot slot, const Onward& onward) {
   held.onward = onward;
   held_.cancel_deadline(slot);
   if (onward.goes_on() && !lines_.is_first(slot)) return;
-  for (Slot next = slot; next != kNoSlot && held_.at(next).state == State::answered;) {
-    const Slot one = next;
-    // What takes the short cut would overtake those that are still here.
+  // What takes the short cut would overtake those that are still here.
+  const auto step_out = [&](Slot one) {
     if (!lines_.is_last(one)) held_.at(one).onward.release.remember = false;
-    next = lines_.leave(one);
+    return lines_.leave(one);
+  };
+  Slot next = step_out(slot);
+  if (onward.goes_on()) held_.append(ready_, slot);
+  while (next != kNoSlot && held_.at(next).state == State::answered) {
+    const Slot one = std::exchange(next, step_out(next));
     held_.append(ready_, one);
   }
+  if (!onward.goes_on()) carry_out(slot, onward);
   if (std::exchange(releasing_, true)) return;  // whoever goes now brought this about
   while (!ready_.empty()) {
     const Slot first = ready_.first;
