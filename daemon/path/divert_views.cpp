@@ -16,11 +16,14 @@ using conntrack::Connection;
 using divert::View;
 using firewall::Hook;
 
-// The program of this rule gets it when its addresses are final. Who wants to see one packet more
-// often than that sees something go in circles.
-std::optional<Verdict> Diverting::put_off(Packet& packet, Hook hook,
+// The program of this rule gets it when its addresses are final. Who wants to judge one packet more
+// often than that sees something go in circles; one copy less harms nobody.
+std::optional<Verdict> Diverting::put_off(Packet& packet, Hook hook, bool is_copy,
                                           const divert::Place& place) const {
-  if (packet.later_count == Packet::kMostLater) return Verdict::drop(DropReason::divert_loop);
+  if (packet.later_count == Packet::kMostLater) {
+    if (is_copy) return std::nullopt;
+    return Verdict::drop(DropReason::divert_loop);
+  }
   packet.later_hooks[packet.later_count] = number_of(hook);
   packet.later_rules[packet.later_count] = place.rule().rule;
   ++packet.later_count;

@@ -108,10 +108,11 @@ std::optional<Verdict> Diverting::take(Packet& packet, Hook hook,
     if (halves[0].packets + halves[1].packets > terms.first) return std::nullopt;
   }
   if (terms.defragment && packet.is_fragment) return put_together(packet);
-  if (terms.view == View::after) return put_off(packet, hook, place);
+  const bool is_copy = decision.kind == firewall::Decision::Kind::tee;
+  if (terms.view == View::after) return put_off(packet, hook, is_copy, place);
   divert::Facts facts = facts_of(packet, hook, terms.view);
   if (terms.view == View::before) show_as_it_came(packet, facts);
-  if (decision.kind == firewall::Decision::Kind::tee) {
+  if (is_copy) {
     packet.not_remembered = true;
     desk_.tee(packet, terms, place, facts, shard_.now());
     show_inside_again(packet, facts);

@@ -59,7 +59,7 @@ class Diverting final : divert::Corridor {
   std::optional<std::uint32_t> user_of(const Packet& packet) const noexcept override;
 
   divert::Facts facts_of(const Packet& packet, firewall::Hook hook, divert::View view) const;
-  std::optional<Verdict> put_off(Packet& packet, firewall::Hook hook,
+  std::optional<Verdict> put_off(Packet& packet, firewall::Hook hook, bool is_copy,
                                  const divert::Place& place) const;
   Verdict put_together(Packet& packet);
   Verdict translate_again(Packet& packet, const divert::Facts& facts);

@@ -60,6 +60,14 @@ class Backwards:
             self.waiting = []
 
 
+def answered(lab, program, *words):
+    """Pings until there is an answer; the program has then seen that ping alone."""
+    def once():
+        program.seen.clear()
+        return lab.alice.run("ping", "-c", "1", "-W", "2", *words, check=False).returncode == 0
+    l.wait_until(once, "an answer", timeout=30)
+
+
 SEND = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -103,7 +111,6 @@ def in_order(lab):
 @story("D1: the same ping before and behind translation; whatever the program is shown, it is answered",
        needs_masqgate=True)
 def views(lab):
-    ping = ("ping", "-c", "1", "-W", str(TIMEOUT), l.SERVER)
     inside, outside, server = l.ALICE, l.ROUTER_WAN, l.SERVER
     wanted = {"chain": {(inside, server), (server, inside)},
               "before": {(inside, server), (server, outside)},
@@ -111,7 +118,7 @@ def views(lab):
     for view, addresses in wanted.items():
         start(lab, {"divert": {"port": PORT, "view": view}}, protocol="icmp")
         program = Program(lambda packets: [p.accept() for p in packets])
-        lab.alice.run(*ping)
+        answered(lab, program, l.SERVER)
         check_equal({(str(p.src), str(p.dst)) for p in program.seen}, addresses, f"what view {view} shows")
         program.close()
         lab.masqgate.stop()
@@ -121,7 +128,7 @@ def views(lab):
 def copies(lab):
     start(lab, {"tee": {"port": PORT, "view": "after"}}, protocol="icmp")
     program = Program(lambda packets: None, tee=True)
-    lab.alice.run("ping", "-c", "1", "-W", str(TIMEOUT), l.SERVER)
+    answered(lab, program, l.SERVER)
     l.wait_until(lambda: len(program.seen) == 2, "copies of question and answer")
     check_equal(str(program.seen[0].src), l.ROUTER_WAN, "the source of the first")
     check(all(p.is_copy for p in program.seen), "not marked as copies")
@@ -135,17 +142,53 @@ def whole(lab):
         start(lab, {"divert": {"port": PORT, "defragment": defragment}})
         program = Program(lambda packets: [p.accept() for p in packets])
         for server, header in ((l.SERVER, 28), (l.SERVER_6, 48)):
-            ping = ("ping", "-c", "1", "-W", str(TIMEOUT), server)
-            # Addresses are new after a start, and the first fragments of all would wait for a next hop.
-            l.wait_until(lambda ping=ping: lab.alice.run(*ping, "-W", "1", check=False).returncode == 0, "an answer")
-            program.seen.clear()
-            lab.alice.run(*ping, "-s", "4000")
+            answered(lab, program, server)  # the next hop is known
+            answered(lab, program, "-s", "4000", server)
             whole_ones = [p for p in program.seen if p.length == 4000 + header]
             pieces = [p for p in program.seen if p.flags & divert.FRAGMENT]
             check_equal((len(whole_ones), len(pieces)), (2, 0) if defragment else (0, 6), f"{server}, {defragment}")
             check(all(p.flags & divert.REASSEMBLED for p in whole_ones), "not marked as put together")
         program.close()
         lab.masqgate.stop()
+
+
+GREET = """
+import socket, sys
+with socket.create_server(("", int(sys.argv[1]))) as server:
+    print("ready", flush=True)
+    while True: server.accept()[0].sendall(b"hello")
+"""
+CALL = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3])) as s:
+    print(s.recv(5).decode())
+"""
+
+
+@story("complaint 6: rules divert everything to a program that is not there, and the router can still be managed",
+       needs_masqgate=True)
+def management(lab):
+    config = r.configuration()
+    for chain in ("prerouting", "input", "output", "postrouting"):
+        config["firewall"][chain] = {"rules": [{"id": "look", "protocol": "tcp", "action": {"divert": PORT}}]}
+    lab.masqgate.start(config)
+    for port in ("22", "23"):
+        lab.router.start(sys.executable, "-c", GREET, port).wait_for("ready")
+    call = (sys.executable, "-c", CALL, l.ROUTER_LAN)
+    check_equal(lab.alice.run(*call, "22", str(TIMEOUT)).stdout.strip(), "hello", "port 22")
+    check(lab.alice.run(*call, "23", "1.5", check=False).returncode != 0, "port 23 answered")
+
+
+@story("4.7: packets that are held when masqgate stops are accounted for", needs_masqgate=True)
+def stopped(lab):
+    start(lab, {"divert": {"port": PORT, "deadline_ms": 30000}}, protocol="icmp")
+    program = Program(lambda packets: None)
+    lab.alice.run("ping", "-c", "2", "-i", "0.2", "-W", "1", l.SERVER, check=False)
+    l.wait_until(lambda: lab.masqgate.rest.get("/v1/divert")["held"] == 2, "two packets to be held")
+    log = lab.masqgate.process
+    lab.masqgate.stop()
+    check("were dropped because masqgate stops PACKETS=2" in log.output(), log.output())
+    program.close()
 
 
 if __name__ == "__main__":

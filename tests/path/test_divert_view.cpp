@@ -161,6 +161,14 @@ TEST_CASE("D1: view after: several rules, one after the other; more than four ar
   lab.load(all(5));
   lab.router.arrive(kLan, question());
   CHECK(lab.router.drops(DropReason::divert_loop) == 1);
+  lab.load(R"({"forward": {"rules": [)" + [] {
+    std::string text;
+    for (int i = 0; i < 5; ++i) text += R"({"action": {"tee": {"port": 2222, "view": "after"}}}, )";
+    return text;
+  }() + R"({"action": "accept"}]}})");
+  lab.router.arrive(kLan, question());
+  CHECK(lab.listen().packets.size() == 4);
+  lab.router.one(kWan);
 }
 
 TEST_CASE("R4: view after: the rule is gone when its packet comes to the end") {
