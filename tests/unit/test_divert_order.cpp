@@ -179,6 +179,38 @@ TEST_CASE("D2: in order: the next listener and another port get them in order") 
   }
 }
 
+TEST_CASE("D2: in order: of a flow that several members share, too") {
+  DivertLab lab;
+  auto bind = ordered();
+  bind.flags = format::kBindOrdered | format::kBindAnyMember;
+  const auto one = lab.connect(bind), two = lab.connect(bind);
+  for (const char* text : {"a", "b", "c", "d"}) lab.divert(text);
+  const Heard first = lab.flush(*one), second = lab.flush(*two);
+  REQUIRE(first.packets.size() == 2);
+  REQUIRE(second.packets.size() == 2);
+  for (const auto& packet : second.packets) lab.say(*two, packet.id, Action::accept);
+  CHECK(lab.texts() == "");
+  for (const auto& packet : first.packets) lab.say(*one, packet.id, Action::accept);
+  CHECK(lab.texts() == "a b c d ");
+}
+
+TEST_CASE("D2: in order: no room, and the oldest that was not handed out makes way") {
+  DivertLab lab{{.packets = 4, .bytes = 1 << 20, .port_packets = 4}};
+  lab.terms.full = Full::drop_oldest;
+  auto bind = ordered();
+  bind.credit = 2;
+  const auto client = lab.connect(bind);
+  for (const char* text : {"a", "b", "c", "d", "e"}) lab.divert(text);
+  auto packets = lab.flush(*client).packets;
+  REQUIRE(packets.size() == 2);
+  lab.divert("f");
+  CHECK(lab.texts() == "a! d! ");
+  lab.say(*client, packets[1].id, Action::accept);
+  lab.say(*client, packets[0].id, Action::accept);
+  for (const auto& packet : lab.flush(*client).packets) lab.say(*client, packet.id, Action::accept);
+  CHECK(lab.texts() == "b c e f ");
+}
+
 TEST_CASE("D2: in order: an answered packet has its verdict; a second one is told") {
   DivertLab lab;
   const auto client = lab.connect(ordered());
