@@ -62,7 +62,7 @@ Verdict Diverting::show(Packet& packet) {
 void Diverting::forget_beginning(Packet& packet, const divert::Facts& facts) {
   Connection* connection = packet.connection;
   if (!facts.first_of_flow || facts.view != View::after || connection == nullptr ||
-      connection->has(Connection::kSeenReply))
+      !connection->has(Connection::kConfirmed) || connection->has(Connection::kSeenReply))
     return;
   packet.connection = nullptr;
   shard_.connections().remove(*connection);
