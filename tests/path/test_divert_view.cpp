@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "daemon/base/random.hpp"
 #include "daemon/wire/ipv4.hpp"
 #include "tests/path/divert_router.hpp"
 
@@ -331,6 +332,60 @@ TEST_CASE("D1: a packet that stands for many is shown as each of them, in every 
     }
     CHECK(lab.router.imbalance() == "");
   }
+}
+
+TEST_CASE("D1: whatever the view, an accepted packet leaves as if nobody had seen it") {
+  Random random{{3, 5}};
+  for (const char* view : {R"("view": "chain")", kBefore, kAfter})
+    for (const char* chain : {"prerouting", "forward", "postrouting"}) {
+      CAPTURE(view);
+      CAPTURE(chain);
+      const auto with_action = [&](const std::string& action) {
+        return R"({")" + std::string{chain} + R"(": {"rules": [{"action": )" + action +
+               R"(}, {"destination": "192.168.1.11", "protocol": "tcp", "action": "drop"}]}})";
+      };
+      Lab with{with_action(R"({"divert": {"port": 2222, )" + std::string{view} + "}}")};
+      Lab without{with_action("\"continue\"")};
+      with.connect();
+      std::vector<PacketBuilder> answers;
+      for (int i = 0; i < 400; ++i) {
+        CAPTURE(i);
+        const auto host = "192.168.1.1" + std::to_string(random.below(2));
+        const auto peer = "198.51.100." + std::to_string(1 + random.below(3));
+        const auto port = static_cast<net::Port>(4000 + random.below(3));
+        PacketBuilder packet = icmp_echo(port).from(host).to(peer);
+        const std::uint32_t dice = random.below(10);
+        if (dice < 3) packet = udp().from(host, port).to(peer, 53).payload_size(random.below(99));
+        if (dice == 3) packet = tcp().from(host, port).to(peer, 80).flags("S").seq(1);
+        if (dice == 4) packet = udp().from(host, port).to("192.168.1.1", 53);
+        packet.ttl(1 + random.below(64));
+        const bool from_outside = dice > 5 && !answers.empty();
+        if (from_outside)
+          packet = answers[random.below(static_cast<std::uint32_t>(answers.size()))];
+        for (Lab* lab : {&with, &without}) lab->router.arrive(from_outside ? kWan : kLan, packet);
+        for (Heard heard = with.listen(); !heard.packets.empty(); heard = with.listen())
+          for (const auto& one : heard.packets) with.say(one.id, Action::accept);
+        for (const PortIndex to : {kLan, kWan})
+          for (const Side side : {Side::network, Side::host}) {
+            const auto mine = with.router.left(to, side), other = without.router.left(to, side);
+            REQUIRE(mine.size() == other.size());
+            for (std::size_t k = 0; k < mine.size(); ++k) {
+              REQUIRE(mine[k].bytes == other[k].bytes);
+              if (to != kWan || side != Side::network) continue;
+              if (random.below(4) == 0)
+                answers.push_back(icmp_error(3, 1)
+                                      .from("203.0.113.50")
+                                      .to("203.0.113.7")
+                                      .quoting(Octets{mine[k].bytes}));
+              else if (mine[k].bytes[9] == std::byte{17})
+                answers.push_back(answer_to(mine[k].bytes, udp().payload("answer")));
+            }
+          }
+        REQUIRE(with.router.imbalance() == "");
+      }
+      CHECK(answers.size() > 20);
+      CHECK(with.router.shard.connections().size() == without.router.shard.connections().size());
+    }
 }
 
 TEST_CASE("D1: defragment: the program gets one whole packet, and its pieces leave as they came") {
