@@ -91,6 +91,8 @@ inline constexpr std::uint32_t kTee = 1, kFragment = 2, kReassembled = 4, kNetwo
                                kTransportSumPartial = 32, kTruncated = 64, kLocalOrigin = 128,
                                kRedelivered = 256, kFirstOfFlow = 512, kInjected = 1024,
                                kGroupDestination = 2048, kIpv6 = 4096;
+// Which addresses it has, where its rule says "view": those before or behind all translation.
+inline constexpr std::uint32_t kAsItCame = 8192, kAsItLeaves = 16384;
 // What tracking says of it.
 inline constexpr std::uint32_t kNew = 1, kEstablished = 2, kRelated = 4, kReply = 8,
                                kSourceTranslated = 16, kDestinationTranslated = 32, kAssured = 64;
@@ -137,6 +139,7 @@ enum class Option : std::uint16_t {
   link_header = 4,
   original_tuple = 5,  // TupleValue
   reply_tuple = 6,
+  user = 7,       // of the first packet of a flow that the router's own machine sends: uid, 4 bytes
   rule_name = 8,  // its id in the configuration
 };
 constexpr std::uint32_t wants(Option option) {
@@ -241,13 +244,16 @@ static_assert(sizeof(NoticeHeader) == 32);
 inline constexpr std::uint16_t kBindTee = 1,  // gets copies only
     kBindSegments = 4,                        // takes packets that stand for many (segment_size)
     kBindPartialSums = 8,  // takes packets whose transport checksum is still to be completed
-    kBindShared = 32,      // frames through shared memory (shared.hpp), if `bound` says so, too
+    kBindOrdered =
+        16,  // packets of a flow leave in the order in which they came, whatever the order of verdicts
+    kBindShared = 32,  // frames through shared memory (shared.hpp), if `bound` says so, too
     kBindAnyMember =
         64,  // flows need not stay: of a group that says so, the least loaded gets a packet
     kBindOneByOne = 128;  // one record in each frame
 // What a listener asks to be allowed, and is.
 inline constexpr std::uint32_t kMayListen = 1, kMayTee = 2, kMayInject = 4, kMayInjectSpoofed = 8,
-                               kMaySetMark = 16, kMaySteer = 32, kMaySeeLink = 64;
+                               kMaySetMark = 16, kMaySteer = 32, kMaySeeLink = 64,
+                               kMaySeeUser = 128;
 
 struct BindHeader {
   Prefix prefix{64, static_cast<std::uint16_t>(Type::bind), 64};

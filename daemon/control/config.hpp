@@ -116,6 +116,10 @@ struct DivertConfig {
   std::uint32_t packets = 4096;            // held at once, each with a frame of its own
   std::uint32_t bytes = 32u << 20;         // of these
   std::vector<divert::AccessRule> access;  // beside the superuser
+  // TCP ports of the router itself that stay open without a program; and what becomes of packets
+  // that are held when masqgate stops.
+  std::vector<net::PortRange> management{{22, 22}};
+  bool pass_at_stop = false;
 };
 
 struct ApiConfig {

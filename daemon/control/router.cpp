@@ -85,10 +85,21 @@ std::vector<std::string> Router::stop() {
   if (std::exchange(stopped_, true)) return {};
   divert_door_.reset();
   loop_->stop();  // from here on nobody asks
+  end_diverting();
   asker_.kernel = nullptr;
   kernel_.reset();
   close_devices();
   return host_.take_down();
+}
+
+// Whoever was asked about them answers no more.
+void Router::end_diverting() {
+  const bool pass = config_.divert.pass_at_stop;
+  const std::size_t count = shard_->diverting().end(pass, BootClock::now());
+  if (count != 0)
+    log::notice(pass ? "diverted packets went on because masqgate stops"
+                     : "diverted packets were dropped because masqgate stops",
+                {{"PACKETS", std::to_string(count)}});
 }
 
 // A bare device may have been given to another namespace, where nobody but its descriptor ends it.
@@ -220,6 +231,7 @@ std::shared_ptr<const path::Policy> Router::policy_of(const Config& config) cons
   policy->syn_proxy = config.syn_proxy;
   policy->forwarding = config.ip_forward;
   policy->always_defragment = config.ip_always_defrag;
+  policy->management = config.divert.management;
   policy->dynaddr = nat::Dynaddr{config.ip_dynaddr};
   for (PortIndex i = 0; i < policy->ports.size() && i < config.ports.size(); ++i)
     policy->ports[i].source_validation =

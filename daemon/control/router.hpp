@@ -72,6 +72,7 @@ class Router {
   void publish_policy();
   void report_overlaps();
   void publish_divert_access();
+  void end_diverting();
 
   asio::io_context& context_;
   Config config_;

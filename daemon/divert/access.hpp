@@ -21,7 +21,7 @@ struct AccessRule {
 
 // The superuser may do everything; everybody else what rules say together.
 struct Access {
-  static constexpr std::uint32_t kEverything = 0x7f;
+  static constexpr std::uint32_t kEverything = 0xff;
   std::vector<AccessRule> rules;
 
   std::uint32_t permissions(const Peer& peer, std::uint16_t port) const {

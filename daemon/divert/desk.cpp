@@ -9,8 +9,6 @@ namespace masqgate::divert {
 
 namespace {
 
-constexpr std::int32_t kAll = std::numeric_limits<std::int32_t>::max();
-
 Duration milliseconds(std::uint32_t count) {
   return std::chrono::milliseconds{count};
 }
@@ -22,6 +20,7 @@ Desk::Desk(const Limits& limits, HashKey key, Corridor& corridor, Time now)
       key_{key},
       corridor_{corridor},
       held_{limits.packets, now},
+      now_{now},
       listeners_(kMostListeners),
       serials_(kMostListeners),
       port_index_(65536, kMostPorts) {
@@ -102,6 +101,7 @@ Member Desk::choose(Port& port, std::uint64_t flow, std::int32_t below, Time now
 Desk::Fate Desk::divert(Packet& packet, const Terms& terms, const Place& place, const Facts& facts,
                         Time now) {
   using enum Fate::Kind;
+  now_ = now;
   Port* port = find_port(terms.port);
   if (packet.not_diverted || (packet.divert_origin == terms.port && !terms.allow_own))
     return {pass};
@@ -110,7 +110,10 @@ Desk::Fate Desk::divert(Packet& packet, const Terms& terms, const Place& place, 
     return {drop, DropReason::divert_loop};
   }
   const auto order = flows_.ask(facts.flow, terms.port);
-  if (port != nullptr && order.order == FlowOrders::Order::offload) {
+  // Nothing overtakes what is still here in order.
+  const bool must_wait =
+      !lines_.empty() && lines_.has(line_of(facts, place, terms.port, kAllPriorities));
+  if (port != nullptr && order.order == FlowOrders::Order::offload && !must_wait) {
     ++port->counters.offloaded;
     return {pass, {}, order.for_ever};
   }
@@ -120,7 +123,7 @@ Desk::Fate Desk::divert(Packet& packet, const Terms& terms, const Place& place, 
   }
   if (port == nullptr) return without_listener(nullptr, packet, terms, place, facts, now);
   copy_to_tees(*port, packet, terms, place, facts, false, now);
-  const Member member = choose(*port, facts.flow, kAll, now);
+  const Member member = choose(*port, facts.flow, kAllPriorities, now);
   if (member == kNoMember) return without_listener(port, packet, terms, place, facts, now);
   const bool is_many = packet.frame.offload.gso() != wire::VnetHeader::Gso::none;
   if (is_many && (listeners_[member].flags & format::kBindSegments) == 0) return {segment};
@@ -198,6 +201,8 @@ void Desk::enqueue(Slot slot, Member member, Time now) {
   held.member = member;
   held.state = State::queued;
   held_.append(listener.queue, slot);
+  if (listener.is_ordered() && !held.in_line)
+    lines_.join(slot, line_of(held.facts, held.place, listener.number, held.below));
   held_.set_deadline(slot, now + milliseconds(held.terms.deadline_ms));
   want_flush(member);
   if (!listener.blocked &&
@@ -213,26 +218,11 @@ HeldPackets::List* Desk::list_of(Held& held) {
       return &listeners_[held.member].given;
     case State::orphan:
       return &ports_[held.port].orphans;
+    case State::answered:
     case State::free:
       break;
   }
   return nullptr;
-}
-
-// The packet leaves the desk. Its slot is free before the corridor has it, because it may come back.
-void Desk::let_go(Slot slot, const Release& release) {
-  Held& held = held_.at(slot);
-  if (HeldPackets::List* list = list_of(held)) held_.remove(*list, slot);
-  Port& port = ports_[held.port];
-  Packet packet = std::move(held.packet);
-  const Place place = held.place;
-  const Facts facts = held.facts;
-  held_.free(slot);
-  const std::size_t bytes = packet.frame.ip().size();
-  --port.held;
-  port.bytes -= bytes;
-  bytes_ -= bytes;
-  corridor_.go_on(packet, place, facts, release);
 }
 
 PacketRecord Desk::record_of(Listener& listener, Packet& packet, const Terms& terms,
@@ -250,6 +240,8 @@ PacketRecord Desk::record_of(Listener& listener, Packet& packet, const Terms& te
     record.options.in_address = corridor_.address_of(packet.ingress, packet.family);
   if (wants(format::Option::rule_name))
     record.options.rule = corridor_.rule_name(place.rule().rule);
+  if (wants(format::Option::user) && facts.first_of_flow && packet.from == Side::host)
+    record.options.user = corridor_.user_of(packet);
   if (wants(format::Option::link_header)) record.options.link = packet.frame.link();
   if (wants(format::Option::original_tuple) || wants(format::Option::reply_tuple)) {
     Tuple original, reply;
@@ -382,6 +374,7 @@ void Desk::writable(Member member, Time now) {
 }
 
 void Desk::tick(Time now) {
+  now_ = now;
   held_.expire(now, kExpireBudget, [&](Slot slot) { expire(slot); });
 }
 

@@ -25,20 +25,11 @@
 
 #include "daemon/base/siphash.hpp"
 #include "daemon/divert/access.hpp"
+#include "daemon/divert/flow_lines.hpp"
 #include "daemon/divert/flow_orders.hpp"
 #include "daemon/divert/listener.hpp"
 
 namespace masqgate::divert {
-
-// How a packet leaves the desk.
-struct Release {
-  enum class Kind : std::uint8_t { accept, drop, reject, repeat_at };
-  Kind kind = Kind::accept;
-  DropReason reason{};     // of drop and reject
-  std::uint16_t how = 0;   // of a reject: as firewall::RejectWith counts
-  std::uint32_t rule = 0;  // of repeat_at; 0: the top
-  bool remember = false;   // its flow needs the desk no more: it may take the short cut
-};
 
 // A packet out of nothing.
 struct Injection {
@@ -84,6 +75,12 @@ class Corridor {
                                std::uint32_t mask) noexcept = 0;
   // Of the rule with this number; empty if it is gone.
   virtual std::string_view rule_name(std::uint32_t rule) const noexcept = 0;
+  // Who has sent it on this machine, as far as the kernel knows.
+  virtual std::optional<std::uint32_t> user_of(const Packet&) const noexcept {
+    return std::nullopt;
+  }
+  // How many packets found their rule gone when they went on.
+  virtual std::uint64_t rules_gone() const noexcept { return 0; }
 
  protected:
   ~Corridor() = default;
@@ -139,6 +136,8 @@ class Desk {
   bool has_unsent() const { return !unsent_.empty(); }
   // Lets packets go whose time is over; call with each tick.
   void tick(Time now);
+  // masqgate ends: everything that is held goes on behind its rule, or is dropped. Says how many.
+  std::size_t end(bool pass, Time now);
   // No new packets for this listener; when it has none it gets a notice.
   bool drain(Member member);
 
@@ -200,7 +199,13 @@ class Desk {
   void put(Listener& listener, const PacketRecord& record);
   void tell(Event::Kind kind, const Listener& listener, std::string_view why = {});
   HeldPackets::List* list_of(Held& held);
-  void let_go(Slot slot, const Release& release);
+  void let_go(Slot slot, const Release& release) { settle(slot, {Onward::To::rules, 0, release}); }
+  void settle(Slot slot, const Onward& onward);
+  void carry_out(Slot slot, const Onward& onward);
+  void leave(Slot slot, const Release& release);
+  void move_to(Slot slot, std::uint16_t number);
+  std::uint64_t line_of(const Facts& facts, const Place& place, std::uint16_t port,
+                        std::int32_t below) const;
   void expire(Slot slot);
   void rehome(Slot slot, Time now);
   void adopt_orphans(Port& port, Time now);
@@ -215,6 +220,10 @@ class Desk {
   HashKey key_;
   Corridor& corridor_;
   HeldPackets held_;
+  FlowLines lines_{held_};
+  HeldPackets::List ready_;  // have left their lines, in order
+  bool releasing_ = false;   // somebody takes them from there
+  Time now_;                 // of the call that is going on
   std::size_t bytes_ = 0;
   std::vector<Listener> listeners_;
   std::vector<std::uint32_t> serials_;  // of listeners: how often the place was used

@@ -18,9 +18,10 @@ Slot HeldPackets::take(Packet& packet) {
   ++used_;
   Held& held = slots_[slot];
   held.packet = std::move(packet);
-  held.below = std::numeric_limits<std::int32_t>::max();
+  held.below = kAllPriorities;
   held.member = kNoMember;
   held.redelivered = false;
+  held.in_line = false;
   held.state = Held::State::queued;
   return slot;
 }

@@ -3,7 +3,7 @@
 //   id = generation << 32 | slot        found in one step, stale ones are told apart
 //
 // A slot is on one list at most: of a listener's queue, of what a listener was given, or of those
-// whose listener is gone. Nothing is allocated after the start.
+// whose listener is gone. Beside that it may stand in a line (flow_lines.hpp). Nothing is allocated after the start.
 
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "daemon/base/timer_wheel.hpp"
+#include "daemon/divert/release.hpp"
 #include "daemon/divert/terms.hpp"
 #include "daemon/packet/packet.hpp"
 
@@ -22,9 +23,11 @@ using Slot = std::uint32_t;
 inline constexpr Slot kNoSlot = 0xffffffff;
 using Member = std::uint16_t;  // number of a listener
 inline constexpr Member kNoMember = 0xffff;
+inline constexpr std::int32_t kAllPriorities = std::numeric_limits<std::int32_t>::max();
 
 struct Held {
-  enum class State : std::uint8_t { free, queued, given, orphan };
+  // answered: it waits for those in front of it in its line (flow_lines.hpp).
+  enum class State : std::uint8_t { free, queued, given, orphan, answered };
 
   Packet packet;
   Terms terms;
@@ -35,11 +38,16 @@ struct Held {
   std::uint32_t generation = 1;
   Slot next = kNoSlot;
   Slot previous = kNoSlot;
-  std::int32_t below = std::numeric_limits<std::int32_t>::max();  // only listeners of less priority
+  std::int32_t below = kAllPriorities;  // only listeners of less priority
   Member member = kNoMember;
   std::uint8_t port = 0;  // index of the port's state
   State state = State::free;
   bool redelivered = false;
+  bool in_line = false;
+  std::uint64_t line = 0;  // key of its line
+  Slot ahead = kNoSlot;    // in it
+  Slot behind = kNoSlot;
+  Onward onward;  // of an answered one
 };
 
 class HeldPackets {
@@ -67,6 +75,7 @@ class HeldPackets {
   void remove(List& list, Slot slot);
 
   void set_deadline(Slot slot, Time when) { wheel_.schedule(slot, when); }
+  void cancel_deadline(Slot slot) { wheel_.cancel(slot); }
   Time deadline(Slot slot) const { return wheel_.deadline(slot); }
   template <typename Fire>
   void expire(Time now, std::size_t budget, Fire&& fire) {

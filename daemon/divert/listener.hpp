@@ -75,6 +75,7 @@ struct Listener {
   Latency latency;
 
   bool is_tee() const { return (flags & format::kBindTee) != 0; }
+  bool is_ordered() const { return (flags & format::kBindOrdered) != 0; }
   bool one_by_one() const { return plain || (flags & format::kBindOneByOne) != 0; }
   bool may(std::uint32_t permission) const { return (permissions & permission) != 0; }
 };

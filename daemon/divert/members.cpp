@@ -12,10 +12,10 @@ constexpr std::uint32_t kKnownOptions =
     format::wants(format::Option::in_name) | format::wants(format::Option::out_name) |
     format::wants(format::Option::in_address) | format::wants(format::Option::link_header) |
     format::wants(format::Option::original_tuple) | format::wants(format::Option::reply_tuple) |
-    format::wants(format::Option::rule_name);
-constexpr std::uint16_t kKnownFlags = format::kBindTee | format::kBindSegments |
-                                      format::kBindPartialSums | format::kBindAnyMember |
-                                      format::kBindOneByOne | format::kBindShared;
+    format::wants(format::Option::user) | format::wants(format::Option::rule_name);
+constexpr std::uint16_t kKnownFlags =
+    format::kBindTee | format::kBindSegments | format::kBindPartialSums | format::kBindAnyMember |
+    format::kBindOneByOne | format::kBindShared | format::kBindOrdered;
 
 template <typename Header>
 void put_record(Outbox& outbox, format::Kind kind, const Header& header) {
@@ -63,6 +63,9 @@ bool Desk::bind_problem(Listener& listener, const format::BindHeader& bind,
   else if ((bind.options & format::wants(format::Option::link_header)) != 0 &&
            (bind.permissions & format::kMaySeeLink) == 0)
     problem = "link headers need the permission to see them";
+  else if ((bind.options & format::wants(format::Option::user)) != 0 &&
+           (bind.permissions & format::kMaySeeUser) == 0)
+    problem = "users need the permission to see them";
   else if (make_port(bind.port) == nullptr)
     problem = "there are too many ports in use";
   return !problem.empty();
@@ -180,6 +183,7 @@ void Desk::rehome(Slot slot, Time now) {
 void Desk::forget(Member member, Time now) {
   Listener& listener = listeners_[member];
   if (listener.channel == nullptr) return;
+  now_ = now;
   listener.channel = nullptr;
   std::erase(unsent_, member);
   if (!listener.bound) return;

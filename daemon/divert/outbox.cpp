@@ -74,6 +74,10 @@ std::size_t write_options(const PacketRecord::Options& options, std::span<std::b
   if (!options.link.empty()) to.add(format::Option::link_header, options.link);
   if (options.original) add_tuple(to, format::Option::original_tuple, *options.original);
   if (options.reply) add_tuple(to, format::Option::reply_tuple, *options.reply);
+  if (options.user) {
+    const format::U32 user{*options.user};
+    to.add(format::Option::user, std::as_bytes(std::span{&user, 1}));
+  }
   text(format::Option::rule_name, options.rule);
   return to.used();
 }
@@ -95,6 +99,9 @@ std::uint32_t flags_of(const Packet& packet, const Facts& facts) {
     if (is) flags |= flag;
   };
   mark(packet.is_fragment, format::kFragment);
+  mark(packet.largest_fragment != 0, format::kReassembled);
+  mark(facts.view == View::before, format::kAsItCame);
+  mark(facts.view == View::after, format::kAsItLeaves);
   mark(packet.frame.offload.needs_checksum(), format::kTransportSumPartial);
   mark(packet.from == Side::host, format::kLocalOrigin);
   mark(facts.first_of_flow, format::kFirstOfFlow);

@@ -70,6 +70,7 @@ struct PacketRecord {
     std::optional<net::IpAddress> in_address;
     format::Bytes link;
     std::optional<Tuple> original, reply;
+    std::optional<std::uint32_t> user;
     std::string_view rule;
   } options;
 };

@@ -8,6 +8,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+
+#include "daemon/net/endpoint.hpp"
 
 namespace masqgate::divert {
 
@@ -17,13 +20,22 @@ enum class Full : std::uint8_t { drop, drop_oldest, pass };     // too many wait
 enum class Late : std::uint8_t { drop, pass };                  // no verdict came in time
 enum class Death : std::uint8_t { redeliver, drop, pass };      // its listener is gone
 
+// Which addresses a program is shown.
+enum class View : std::uint8_t {
+  chain,   // those that the rules of its chain see
+  before,  // as the packet came: no destination translated
+  after,   // as it leaves: everything translated
+};
+
 struct Terms {
   std::uint16_t port = 0;
   Nobody nobody = Nobody::drop;
   Full full = Full::drop;
   Late late = Late::drop;
   Death death = Death::redeliver;
+  View view = View::chain;
   bool allow_own = false;            // also what a listener of the port has injected
+  bool defragment = false;           // a datagram in fragments is handed over as a whole
   std::uint32_t deadline_ms = 2000;  // for a verdict
   std::uint32_t grace_ms = 2000;  // for a new listener, after death or where nobody is told to hold
   std::uint32_t first = 0;        // packets of each connection; 0: all
@@ -69,6 +81,9 @@ struct Facts {
   std::uint8_t hook = 0;       // the same
   std::uint8_t direction = 0;  // the same
   bool first_of_flow = false;
+  View view = View::chain;
+  // The destination that the rules see, where the program is shown the one before translation.
+  std::optional<net::Endpoint> inside{};
 };
 
 }  // namespace masqgate::divert

@@ -220,16 +220,10 @@ class Verdicts {
     Held& held = desk_.held_.at(slot);
     ++listener_.counters.accepted;
     held.below = listener_.priority;
-    const Member next =
-        remember ? kNoMember
-                 : desk_.choose(desk_.ports_[held.port], held.facts.flow, held.below, now_);
-    if (next == kNoMember) {
-      Release release;
-      release.remember = remember;
-      return desk_.let_go(slot, release);
-    }
-    desk_.held_.remove(listener_.given, slot);
-    desk_.enqueue(slot, next, now_);
+    Onward onward;
+    onward.to = remember ? Onward::To::rules : Onward::To::listener;
+    onward.release.remember = remember;
+    desk_.settle(slot, onward);
   }
 
   // Everything that it was given up to this one, oldest first.
@@ -242,7 +236,9 @@ class Verdicts {
   }
 
   void repeat(Slot slot, const format::VerdictHeader& verdict) {
-    if (!listener_.may(format::kMaySteer)) {
+    // Behind all translation there are no rules left to ask again.
+    const bool is_behind = desk_.held_.at(slot).facts.view == View::after;
+    if (!listener_.may(format::kMaySteer) || is_behind) {
       complain(verdict.id, format::Code::not_allowed);
       return one(slot, {}, {}, false);
     }
@@ -266,22 +262,7 @@ class Verdicts {
     }
     ++held.packet.hops;
     note_time(slot);
-    const std::size_t bytes = held.packet.frame.ip().size();
-    Desk::Port& from = desk_.ports_[held.port];
-    --from.held;
-    from.bytes -= bytes;
-    ++port->held;
-    port->bytes += bytes;
-    held.port = desk_.port_index_[number];
-    held.terms.port = number;
-    held.below = std::numeric_limits<std::int32_t>::max();
-    desk_.held_.remove(listener_.given, slot);
-    const Member next = desk_.choose(*port, held.facts.flow, held.below, now_);
-    if (next != kNoMember) return desk_.enqueue(slot, next, now_);
-    held.state = Held::State::orphan;
-    held.redelivered = true;  // its time without a listener ends as the rule says
-    desk_.held_.append(port->orphans, slot);
-    desk_.held_.set_deadline(slot, now_);
+    desk_.settle(slot, {Onward::To::port, number, {}});
   }
 
   void wait(Slot slot, std::uint16_t milliseconds) {
@@ -335,6 +316,7 @@ class Verdicts {
 };
 
 bool Desk::receive(Member member, format::Bytes frame, Time now) {
+  now_ = now;
   return Verdicts{*this, member, now}.read(frame);
 }
 

@@ -245,19 +245,35 @@ struct DivertWords {
   static constexpr Table<divert::Death> kDeath{{{"redeliver", divert::Death::redeliver},
                                                 {"drop", divert::Death::drop},
                                                 {"pass", divert::Death::pass}}};
+  static constexpr Table<divert::View> kView{{{"chain", divert::View::chain},
+                                              {"before", divert::View::before},
+                                              {"after", divert::View::after}}};
+
+  // What copies may have, too.
+  static void read_common(const Value& value, divert::Terms& terms) {
+    terms.port = static_cast<std::uint16_t>(value.at("port").number(1, 65535));
+    if (const auto one = value.find("view")) terms.view = one->word(words(kView));
+    if (const auto one = value.find("defragment")) terms.defragment = one->boolean();
+    if (const auto one = value.find("first"))
+      terms.first = static_cast<std::uint32_t>(one->number(1, 0xffffffff));
+  }
+  static Json write_common(const divert::Terms& terms) {
+    Json out{{"port", terms.port}};
+    if (terms.view != divert::View::chain) out["view"] = json::word_of(words(kView), terms.view);
+    if (terms.defragment) out["defragment"] = true;
+    if (terms.first != 0) out["first"] = terms.first;
+    return out;
+  }
 
   static divert::Terms read(const Value& value) {
     divert::Terms terms;
-    const auto port = [](const Value& one) {
-      return static_cast<std::uint16_t>(one.number(1, 65535));
-    };
     if (value.json().is_number()) {
-      terms.port = port(value);
+      terms.port = static_cast<std::uint16_t>(value.number(1, 65535));
       return terms;
     }
     value.allow({"port", "nobody", "full", "late", "death", "deadline_ms", "grace_ms", "first",
-                 "allow_own"});
-    terms.port = port(value.at("port"));
+                 "view", "defragment", "allow_own"});
+    read_common(value, terms);
     if (const auto one = value.find("nobody")) terms.nobody = one->word(words(kNobody));
     if (const auto one = value.find("full")) terms.full = one->word(words(kFull));
     if (const auto one = value.find("late")) terms.late = one->word(words(kLate));
@@ -269,7 +285,6 @@ struct DivertWords {
     };
     number("deadline_ms", terms.deadline_ms, 50, 30000);
     number("grace_ms", terms.grace_ms, 0, 30000);
-    number("first", terms.first, 1, 0xffffffff);
     if (const auto one = value.find("allow_own")) terms.allow_own = one->boolean();
     return terms;
   }
@@ -277,15 +292,13 @@ struct DivertWords {
   static Json write(const divert::Terms& terms) {
     const divert::Terms usual{.port = terms.port};
     if (terms == usual) return terms.port;
-    Json out = Json::object();
-    out["port"] = terms.port;
+    Json out = write_common(terms);
     if (terms.nobody != usual.nobody) out["nobody"] = json::word_of(words(kNobody), terms.nobody);
     if (terms.full != usual.full) out["full"] = json::word_of(words(kFull), terms.full);
     if (terms.late != usual.late) out["late"] = json::word_of(words(kLate), terms.late);
     if (terms.death != usual.death) out["death"] = json::word_of(words(kDeath), terms.death);
     if (terms.deadline_ms != usual.deadline_ms) out["deadline_ms"] = terms.deadline_ms;
     if (terms.grace_ms != usual.grace_ms) out["grace_ms"] = terms.grace_ms;
-    if (terms.first != usual.first) out["first"] = terms.first;
     if (terms.allow_own) out["allow_own"] = true;
     return out;
   }
@@ -298,14 +311,22 @@ struct ActionWords<Divert> {
   static Json write(const Divert& action, Context) { return DivertWords::write(action.terms); }
 };
 
-// The port alone: a copy has nothing to wait for.
+// A copy has nothing to wait for.
 template <>
 struct ActionWords<Tee> {
   static constexpr std::string_view kName = "tee";
   static Tee read(const Value& value, Context) {
-    return {{.port = static_cast<std::uint16_t>(value.number(1, 65535))}};
+    if (value.json().is_number())
+      return {{.port = static_cast<std::uint16_t>(value.number(1, 65535))}};
+    value.allow({"port", "first", "view", "defragment"});
+    Tee tee;
+    DivertWords::read_common(value, tee.terms);
+    return tee;
   }
-  static Json write(const Tee& action, Context) { return action.terms.port; }
+  static Json write(const Tee& action, Context) {
+    const divert::Terms usual{.port = action.terms.port};
+    return action.terms == usual ? Json(usual.port) : DivertWords::write_common(action.terms);
+  }
 };
 
 template <typename>

@@ -46,6 +46,15 @@ void check_sense(const Value& rule, const Rule& read) {
   if (reject != nullptr && reject->with.kind == RejectWith::Kind::tcp_reset &&
       !is_only(protocol, net::Protocol::tcp))
     rule.at("action").refuse("tcp_reset answers TCP only; add \"protocol\": \"tcp\" to the rule");
+  const auto* divert = std::get_if<Divert>(&read.action);
+  const auto* tee = std::get_if<Tee>(&read.action);
+  const auto* fragment = find<FragmentMatch>(read.matches);
+  if (fragment != nullptr && !fragment->negated &&
+      ((divert != nullptr && divert->terms.defragment) ||
+       (tee != nullptr && tee->terms.defragment)))
+    rule.at("action").refuse(
+        "\"defragment\" wants whole datagrams, which \"fragment\": true never matches; remove one "
+        "of them");
 }
 
 // Matches and actions that speak of one protocol only say which.

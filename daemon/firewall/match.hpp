@@ -24,6 +24,7 @@
 #include "daemon/firewall/hooks.hpp"
 #include "daemon/firewall/mark_bits.hpp"
 #include "daemon/firewall/match_counting.hpp"
+#include "daemon/firewall/match_divert.hpp"
 #include "daemon/firewall/match_header.hpp"
 #include "daemon/firewall/match_owner.hpp"
 #include "daemon/firewall/match_set.hpp"
@@ -195,12 +196,12 @@ static_assert(conntrack::kHelperNames.size() <= 32);
 // their document.
 using Match =
     std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
-                 DemasqueradedMatch, HelperMatch, SourceMatch, DestinationMatch, SourcePortMatch,
-                 DestinationPortMatch, AnyPortMatch, SourceSetMatch, DestinationSetMatch,
-                 SourcePortSetMatch, DestinationPortSetMatch, FragmentMatch, IcmpTypeMatch,
-                 TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch, MacSetMatch, TosMatch, DscpMatch,
-                 LengthMatch, TtlMatch, UncleanMatch, OwnerMatch, ConnectionsMatch, PortScanMatch,
-                 SourceLimitMatch, LimitMatch, QuotaMatch>;
+                 DemasqueradedMatch, HelperMatch, DivertedMatch, InjectedMatch, SourceMatch,
+                 DestinationMatch, SourcePortMatch, DestinationPortMatch, AnyPortMatch,
+                 SourceSetMatch, DestinationSetMatch, SourcePortSetMatch, DestinationPortSetMatch,
+                 FragmentMatch, IcmpTypeMatch, TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch,
+                 MacSetMatch, TosMatch, DscpMatch, LengthMatch, TtlMatch, UncleanMatch, OwnerMatch,
+                 ConnectionsMatch, PortScanMatch, SourceLimitMatch, LimitMatch, QuotaMatch>;
 
 // Asks, and notes where the next packet of the connection may be answered otherwise: then none
 // takes the short cut. A question that is not reached, because one before it says no, does not

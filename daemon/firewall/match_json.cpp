@@ -5,6 +5,7 @@
 
 #include "daemon/firewall/words_basic.hpp"
 #include "daemon/firewall/words_counting.hpp"
+#include "daemon/firewall/words_divert.hpp"
 #include "daemon/firewall/words_header.hpp"
 #include "daemon/firewall/words_owner.hpp"
 #include "daemon/firewall/words_set.hpp"

@@ -170,11 +170,17 @@ void Ruleset::number_counters() {
   std::ranges::sort(numbers_);
 }
 
-std::string_view Ruleset::name_of(std::uint32_t rule) const noexcept {
+Ruleset::Numbered Ruleset::find(std::uint32_t number) const noexcept {
   const auto found =
-      std::ranges::lower_bound(numbers_, rule, {}, &decltype(numbers_)::value_type::first);
-  return found == numbers_.end() || found->first != rule ? std::string_view{}
-                                                         : counter(found->second).rule;
+      std::ranges::lower_bound(numbers_, number, {}, &decltype(numbers_)::value_type::first);
+  if (found == numbers_.end() || found->first != number) return {};
+  const auto& [chain, position] = names_[found->second];
+  return {&chains_[chain].rules[position], position};
+}
+
+std::string_view Ruleset::name_of(std::uint32_t rule) const noexcept {
+  const Numbered found = find(rule);
+  return found.rule == nullptr ? std::string_view{} : std::string_view{found.rule->id};
 }
 
 Ruleset::CounterName Ruleset::counter(CounterIndex index) const {

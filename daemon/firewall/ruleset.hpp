@@ -123,7 +123,13 @@ class Ruleset {
   };
   CounterName counter(CounterIndex index) const;  // index < counters()
 
-  // The id of the rule with this number; empty if there is none.
+  // The rule with this number, and its place in its chain; null if there is none.
+  struct Numbered {
+    const Rule* rule = nullptr;
+    std::size_t position = 0;
+  };
+  Numbered find(std::uint32_t number) const noexcept;
+  // Its id; empty if there is none.
   std::string_view name_of(std::uint32_t rule) const noexcept;
 
   // By counter: the fingerprints of rules and policies.

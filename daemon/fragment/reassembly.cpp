@@ -16,14 +16,10 @@ constexpr std::size_t kLargest = 65535;
 
 }  // namespace
 
-Reassembly::Datagram* Reassembly::find(const DatagramKey& key) {
+const Reassembly::Datagram* Reassembly::find(const DatagramKey& key) const {
   const auto found = std::ranges::find_if(
       datagrams_, [&](const Datagram& one) { return one.used && one.key == key; });
   return found == datagrams_.end() ? nullptr : &*found;
-}
-
-std::size_t Reassembly::size() const {
-  return static_cast<std::size_t>(std::ranges::count(datagrams_, true, &Datagram::used));
 }
 
 // Leaves header and payload of that many bytes at the start of the frame.
@@ -45,6 +41,7 @@ void Reassembly::lose(Datagram& datagram) {
   }
   lost_.push_back(std::move(lost));
   datagram = Datagram{};
+  --used_;
 }
 
 Reassembly::Datagram& Reassembly::begin(const DatagramKey& key, Time now) {
@@ -65,6 +62,7 @@ Reassembly::Datagram& Reassembly::begin(const DatagramKey& key, Time now) {
   Datagram* place = of_source >= kMostOfSource ? oldest_of_source : free != nullptr ? free : oldest;
   if (place->used) lose(*place);
   place->used = true;
+  ++used_;
   place->key = key;
   place->until = now + kLife;
   return *place;
@@ -95,6 +93,7 @@ Reassembly::Fate Reassembly::finish(Datagram& datagram, Packet& packet) {
   const std::uint16_t largest = datagram.largest;
   const std::uint32_t identification = datagram.key.identification;
   datagram = Datagram{};
+  --used_;
   if (parse(packet)) return Fate::malformed;
   packet.largest_fragment = largest;
   packet.fragment_id = identification;
@@ -107,8 +106,10 @@ Reassembly::Fate Reassembly::pass(Packet& packet, Time now) {
   const std::size_t end = packet.fragment_offset + content.size();
   if (parts.payload > kMostHeader || parts.header + end > kLargest) return Fate::malformed;
   const DatagramKey key = key_of(packet);
-  Datagram* known = find(key);
-  Datagram& datagram = known != nullptr ? *known : begin(key, now);
+  const Datagram* known = find(key);
+  Datagram& datagram = known != nullptr
+                           ? datagrams_[static_cast<std::size_t>(known - datagrams_.data())]
+                           : begin(key, now);
   if (datagram.spoilt) return Fate::overlaps;
   const Piece piece = datagram.pieces.add(packet.fragment_offset, content.size(),
                                           packet.more_fragments, digest(key_, content));

@@ -35,6 +35,10 @@ class Reassembly {
     malformed,  // what came together is no packet
   };
   Fate pass(Packet& packet, Time now);
+  // Whether some of its datagram is here already.
+  bool is_open(const Packet& fragment) const {
+    return used_ != 0 && find(key_of(fragment)) != nullptr;
+  }
 
   // A datagram that gave way or was not completed in time; call until empty after pass() and now and
   // then. With its first fragment there is a packet to answer (ICMP time exceeded, F-08).
@@ -42,7 +46,7 @@ class Reassembly {
     std::optional<Packet> first;
   };
   std::optional<Lost> give_up(Time now);
-  std::size_t size() const;
+  std::size_t size() const { return used_; }
 
  private:
   struct Datagram {
@@ -58,7 +62,7 @@ class Reassembly {
     bool dont_fragment = false;  // some fragment said so
   };
 
-  Datagram* find(const DatagramKey& key);
+  const Datagram* find(const DatagramKey& key) const;
   Datagram& begin(const DatagramKey& key, Time now);
   void lose(Datagram& datagram);
   Fate finish(Datagram& datagram, Packet& packet);
@@ -67,6 +71,7 @@ class Reassembly {
 
   HashKey key_;
   std::array<Datagram, kMost> datagrams_;
+  std::size_t used_ = 0;
   std::vector<Lost> lost_;
 };
 

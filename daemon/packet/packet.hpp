@@ -112,11 +112,18 @@ struct Packet {
   std::uint32_t mark = 0;
 
   // What programs have had to do with it (daemon/divert).
-  std::uint8_t hops = 0;              // how often it was diverted or injected
-  std::uint16_t divert_origin = 0;    // the port that it was injected by; 0: none
-  bool not_diverted = false;          // a program wanted no rule to divert it again
-  bool rewritten = false;             // one of them changed whom it speaks for or to
-  bool new_destination = false;       // one of them changed it: the route is asked for again
+  std::uint8_t hops = 0;            // how often it was diverted or injected
+  std::uint16_t divert_origin = 0;  // the port that it was injected by; 0: none
+  bool not_diverted = false;        // a program wanted no rule to divert it again
+  bool rewritten = false;           // one of them changed whom it speaks for or to
+  bool new_destination = false;     // one of them changed it: the route is asked for again
+  bool tracked_anew = false;        // for that it has got another connection
+  bool is_final = false;            // it stands where all addresses are translated
+  // Rules that hand it to a program when it stands there, and the hooks where it met them.
+  static constexpr std::size_t kMostLater = 4;
+  std::uint8_t later_count = 0;
+  std::array<std::uint8_t, kMostLater> later_hooks{};
+  std::array<std::uint32_t, kMostLater> later_rules{};
   divert::RuleWalk* rules = nullptr;  // while chains are asked: where from, and where it stopped
 
   // How the walk goes, for whoever steals the packet and brings it back.

@@ -5,9 +5,8 @@
 #include "daemon/conntrack/track.hpp"
 #include "daemon/divert/rewrite.hpp"
 #include "daemon/divert/segmenter.hpp"
-#include "daemon/nat/translate.hpp"
+#include "daemon/path/divert_tools.hpp"
 #include "daemon/path/shard.hpp"
-#include "daemon/path/stage_tools.hpp"
 #include "daemon/path/stages.hpp"
 #include "daemon/wire/ethernet.hpp"
 
@@ -17,14 +16,8 @@ namespace {
 namespace format = divert::format;
 using conntrack::Connection;
 using divert::Release;
+using divert::View;
 using firewall::Hook;
-
-// As format.hpp counts hooks.
-constexpr std::array<std::uint8_t, 5> kHookNumbers{4, 1, 2, 3, 5};
-
-Hook hook_of(std::uint8_t number) {
-  return static_cast<Hook>(std::ranges::find(kHookNumbers, number) - kHookNumbers.begin());
-}
 
 // The same both ways. Of a connection its first tuple: several first packets may be away before one
 // of them is confirmed, and they belong together.
@@ -57,11 +50,8 @@ std::uint32_t tracking_of(const Packet& packet) {
 
 // Where a packet made from another one stands, all but what parse() finds.
 void stand_alike(const Packet& from, Packet& to) {
-  to.ingress = from.ingress;
+  come_alike(from, to);
   to.egress = from.egress;
-  to.from = from.from;
-  to.link_group = from.link_group;
-  to.made_here = from.made_here;
   to.ttl_taken = from.ttl_taken;
   to.next_hop = from.next_hop;
   to.route_mtu = from.route_mtu;
@@ -70,9 +60,10 @@ void stand_alike(const Packet& from, Packet& to) {
   to.direction = from.direction;
   to.state = from.state;
   to.mark = from.mark;
-  to.hops = from.hops;
-  to.divert_origin = from.divert_origin;
-  to.not_diverted = from.not_diverted;
+  to.is_final = from.is_final;
+  to.later_count = from.later_count;
+  to.later_hooks = from.later_hooks;
+  to.later_rules = from.later_rules;
   to.list = from.list;
   to.stage = from.stage;
 }
@@ -87,13 +78,22 @@ void Diverting::tick(Time now) {
   desk_.tick(now);
 }
 
-divert::Facts Diverting::facts_of(const Packet& packet, Hook hook) const {
+std::size_t Diverting::end(bool pass, Time now) {
+  shard_.set_now(now);
+  return desk_.end(pass, now);
+}
+
+divert::Facts Diverting::facts_of(const Packet& packet, Hook hook, View view) const {
   divert::Facts facts;
+  facts.view = view;
   const Connection* connection = packet.connection;
   facts.flow = flow_of(packet, shard_.connections().key());
-  facts.first_of_flow = connection != nullptr && !connection->has(Connection::kConfirmed);
+  if (connection != nullptr && view == View::after)
+    facts.first_of_flow = connection->halves[0].packets + connection->halves[1].packets == 1;
+  else
+    facts.first_of_flow = connection != nullptr && !connection->has(Connection::kConfirmed);
   facts.tracking = tracking_of(packet);
-  facts.hook = kHookNumbers[firewall::number(hook)];
+  facts.hook = number_of(hook);
   facts.direction = hook == Hook::output ? 1 : hook == Hook::input ? 0 : 2;
   return facts;
 }
@@ -107,10 +107,15 @@ std::optional<Verdict> Diverting::take(Packet& packet, Hook hook,
     // Behind the first packets the connection needs the rule no more, and may take the short cut.
     if (halves[0].packets + halves[1].packets > terms.first) return std::nullopt;
   }
-  const divert::Facts facts = facts_of(packet, hook);
-  if (decision.kind == firewall::Decision::Kind::tee) {
+  if (terms.defragment && packet.is_fragment) return put_together(packet);
+  const bool is_copy = decision.kind == firewall::Decision::Kind::tee;
+  if (terms.view == View::after) return put_off(packet, hook, is_copy, place);
+  divert::Facts facts = facts_of(packet, hook, terms.view);
+  if (terms.view == View::before) show_as_it_came(packet, facts);
+  if (is_copy) {
     packet.not_remembered = true;
     desk_.tee(packet, terms, place, facts, shard_.now());
+    show_inside_again(packet, facts);
     return std::nullopt;
   }
   return hand_over(packet, terms, place, facts);
@@ -121,7 +126,7 @@ std::optional<Verdict> Diverting::hand_over(Packet& packet, const divert::Terms&
                                             const divert::Facts& facts) {
   if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;
   shard_.settle(packet);  // there may be other rules when it goes on
-  const auto fate = desk_.divert(packet, terms, place, facts, shard_.now());
+  const auto fate = desk_.divert(packet, terms_for(packet, terms), place, facts, shard_.now());
   using Kind = divert::Desk::Fate::Kind;
   switch (fate.kind) {
     case Kind::held:
@@ -131,12 +136,24 @@ std::optional<Verdict> Diverting::hand_over(Packet& packet, const divert::Terms&
     case Kind::drop:
       return Verdict::drop(fate.reason);
     case Kind::reject:
+      show_inside_again(packet, facts);
       return refuse(packet, {Release::Kind::reject, fate.reason});
     case Kind::pass:
       break;
   }
+  show_inside_again(packet, facts);
   if (!fate.remember) packet.not_remembered = true;
   return std::nullopt;
+}
+
+// Who manages the router must not be shut out by a program that is not there or does not answer.
+divert::Terms Diverting::terms_for(const Packet& packet, const divert::Terms& terms) const {
+  divert::Terms safe = terms;
+  if (!shard_.policy().is_management(packet)) return safe;
+  safe.nobody = divert::Nobody::pass;
+  safe.full = divert::Full::pass;
+  safe.late = divert::Late::pass;
+  return safe;
 }
 
 // A packet that stands for many, before a listener that wants each of them.
@@ -218,8 +235,18 @@ void Diverting::go_on(Packet& packet, const divert::Place& place, const divert::
   find_connection_again(packet);
   if (gone(packet.ingress, shard_) || gone(packet.egress, shard_))
     return shard_.end(packet, Verdict::drop(DropReason::shutting_down));
-  if (release.kind == Release::Kind::drop) return shard_.end(packet, Verdict::drop(release.reason));
-  if (release.kind == Release::Kind::reject) return shard_.end(packet, refuse(packet, release));
+  if (release.kind == Release::Kind::drop) {
+    forget_beginning(packet, facts);
+    return shard_.end(packet, Verdict::drop(release.reason));
+  }
+  if (const Verdict again = translate_again(packet, facts); !again.accepted())
+    return shard_.end(packet, again);
+  if (release.kind == Release::Kind::reject) {
+    const Verdict refused = refuse(packet, release);
+    forget_beginning(packet, facts);
+    return shard_.end(packet, refused);
+  }
+  if (facts.view == View::after) return shard_.end(packet, leave_again(packet, facts));
   divert::Place behind = place;
   if (release.kind == Release::Kind::repeat_at) {
     behind.at_rule = true;
@@ -248,7 +275,13 @@ bool Diverting::replace(Packet& packet, format::Bytes bytes, bool fix) noexcept 
   if (packet.tuple == before) return true;
   packet.rewritten = true;
   packet.new_destination = packet.tuple.destination_address != before.destination_address;
-  return packet.is_fragment || track_anew(packet);
+  if (packet.is_final) {  // it leaves as the program has written it
+    packet.connection = nullptr;
+    return true;
+  }
+  if (packet.is_fragment) return true;
+  packet.tracked_anew = true;
+  return track_anew(packet);
 }
 
 bool Diverting::track_anew(Packet& packet) {
@@ -292,6 +325,14 @@ void Diverting::mark_connection(const Packet& packet, std::uint32_t mark,
 
 std::string_view Diverting::rule_name(std::uint32_t rule) const noexcept {
   return shard_.policy().ruleset->name_of(rule);
+}
+
+// Asked once for a flow: the kernel's answer takes microseconds.
+std::optional<std::uint32_t> Diverting::user_of(const Packet& packet) const noexcept {
+  firewall::Owners* owners = shard_.rule_memory().owners;
+  if (owners == nullptr || packet.made_here) return std::nullopt;
+  return owners->uid_of(packet.connection == nullptr ? packet.tuple
+                                                     : packet.connection->tuple(packet.direction));
 }
 
 // Injected packets are looked at as received ones are: nothing that a program writes is believed.

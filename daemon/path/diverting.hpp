@@ -30,12 +30,16 @@ class Diverting final : divert::Corridor {
   // behind that one.
   std::optional<Verdict> take(Packet& packet, firewall::Hook hook,
                               const firewall::Decision& decision, const divert::Place& place);
+  // The packet stands where its addresses are final, and some rule waited for that.
+  Verdict show(Packet& packet);
 
   void tick(Time now);
+  // masqgate ends: what is held goes on, or is dropped. Says how many.
+  std::size_t end(bool pass, Time now);
   divert::Desk& desk() { return desk_; }
   const divert::Desk& desk() const { return desk_; }
   // Packets that went on without their rule, because it was gone.
-  std::uint64_t rules_gone() const { return rules_gone_; }
+  std::uint64_t rules_gone() const noexcept override { return rules_gone_; }
   void count_gone_rule() { ++rules_gone_; }
 
  private:
@@ -52,8 +56,16 @@ class Diverting final : divert::Corridor {
   void mark_connection(const Packet& packet, std::uint32_t mark,
                        std::uint32_t mask) noexcept override;
   std::string_view rule_name(std::uint32_t rule) const noexcept override;
+  std::optional<std::uint32_t> user_of(const Packet& packet) const noexcept override;
 
-  divert::Facts facts_of(const Packet& packet, firewall::Hook hook) const;
+  divert::Facts facts_of(const Packet& packet, firewall::Hook hook, divert::View view) const;
+  std::optional<Verdict> put_off(Packet& packet, firewall::Hook hook, bool is_copy,
+                                 const divert::Place& place) const;
+  Verdict put_together(Packet& packet);
+  Verdict translate_again(Packet& packet, const divert::Facts& facts);
+  Verdict leave_again(Packet& packet, const divert::Facts& facts);
+  void forget_beginning(Packet& packet, const divert::Facts& facts);
+  divert::Terms terms_for(const Packet& packet, const divert::Terms& terms) const;
   std::optional<Verdict> hand_over(Packet& packet, const divert::Terms& terms,
                                    const divert::Place& place, const divert::Facts& facts);
   Verdict cut(Packet& packet, const divert::Terms& terms, const divert::Place& place,

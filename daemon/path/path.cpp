@@ -20,6 +20,7 @@ constexpr Stage kForward[] = {
     {"leaving", stages::leaving},          // firewall/   sees the packet as it goes
     {"help", stages::help},          // helper/     protocols that tell addresses in their text
     {"confirm", stages::confirm},    // conntrack/  only now does a connection enter the table
+    {"show", stages::show},          // divert/     to programs that want it as it leaves
     {"fit", stages::fit},            // fragment/   MTU: fragment, or "too big"
     {"resolve", stages::resolve},    // neighbour/  may steal until Linux knows the next hop
     {"transmit", stages::transmit},  // port/
@@ -28,6 +29,7 @@ constexpr Stage kForward[] = {
 constexpr Stage kInput[] = {
     {"input", stages::input},
     {"confirm", stages::confirm},
+    {"show", stages::show},
     {"deliver", stages::deliver},  // port/  to the host side
 };
 
@@ -40,6 +42,7 @@ constexpr Stage kOutput[] = {
     {"leaving", stages::leaving},
     {"help", stages::help},
     {"confirm", stages::confirm},
+    {"show", stages::show},
     {"fit", stages::fit},
     {"transmit", stages::transmit},
 };
@@ -53,6 +56,7 @@ constexpr Stage kMadeHere[] = {
     {"snat", stages::snat},
     {"leaving", stages::leaving},
     {"help", stages::help},
+    {"show", stages::show},
     {"fit", stages::fit},
     {"resolve", stages::resolve},
     {"transmit", stages::transmit},

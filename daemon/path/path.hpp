@@ -1,10 +1,10 @@
 // The corridor: every stage that a packet passes, in order. Read this file to know the router.
 //
 //   from the network     defragment → track → prerouting → dnat → route
-//                          ├─▶ ttl → forward → postrouting → snat → leaving → confirm → fit → resolve → transmit
-//                          └─▶ input → confirm → deliver                                  (for us)
-//   from the host side   defragment → track → output → postrouting → snat → leaving → confirm → fit → transmit
-//   errors made here     track → output → dnat → route → postrouting → snat → leaving → fit → resolve → transmit
+//                          ├─▶ ttl → forward → postrouting → snat → leaving → confirm → show → fit → resolve → transmit
+//                          └─▶ input → confirm → show → deliver                           (for us)
+//   from the host side   defragment → track → output → postrouting → snat → leaving → confirm → show → fit → transmit
+//   errors made here     track → output → dnat → route → postrouting → snat → leaving → show → fit → resolve → transmit
 //
 // Order as netfilter's: destinations are translated before the route is chosen, sources after the
 // filter; confirm is late, because only then is the reply tuple final. Packets of established
@@ -31,7 +31,7 @@ struct Stage {
 
 enum class List : std::uint8_t { forward, input, output, made_here };
 inline constexpr std::size_t kLists = 4;
-inline constexpr std::size_t kMostStages = 16;
+inline constexpr std::size_t kMostStages = 17;
 
 std::string_view name(List list);
 std::span<const Stage> stages_of(List list);

@@ -101,4 +101,20 @@ bool Policy::shows_inside(PortIndex egress, const Tuple& tuple) const {
          !gives(*rule, tuple.source_address, ports[egress]);
 }
 
+// Not what is sent on from an address of ours to somebody inside: that is his business.
+bool Policy::is_management(const Packet& packet) const {
+  if (management.empty() || packet.tuple.protocol != net::Protocol::tcp) return false;
+  const auto is_one = [&](net::Port port) {
+    return std::ranges::any_of(management,
+                               [&](const net::PortRange& range) { return range.contains(port); });
+  };
+  if (packet.from == Side::host) return !packet.made_here && is_one(packet.tuple.source_port);
+  const PortIndex owner = owner_of(packet.tuple.destination_address);
+  if (!is_one(packet.tuple.destination_port) || owner == kNoPort) return false;
+  const conntrack::Connection* connection = packet.connection;
+  if (connection != nullptr && connection->has(conntrack::Connection::kConfirmed))
+    return connection->translated(packet.direction).destination() == packet.tuple.destination();
+  return nat.destination_for(packet.ingress, owner, packet.tuple) == nullptr;
+}
+
 }  // namespace masqgate::path

@@ -53,6 +53,8 @@ struct Policy {
   bool always_defragment = false;  // put datagrams together before they are judged (M7)
   nat::Dynaddr dynaddr;
   std::vector<SynProxyRule> syn_proxy;
+  // TCP ports by which the router itself is managed: no missing program shuts them (divert).
+  std::vector<net::PortRange> management;
 
   conntrack::TimeoutsInForce timeouts_in_force() const { return {timeouts, rule_timeouts}; }
   // The port that has this address; kNoPort if none has.
@@ -74,6 +76,8 @@ struct Policy {
   // translated already; answers would be routed from there.
   bool admits_source(PortIndex ingress, const Tuple& to, std::uint32_t mark,
                      std::uint8_t tos) const;
+  // Whether it is for one of the ports of management, or from there.
+  bool is_management(const Packet& packet) const;
   // Whether a packet that leaves by this port shows an address that a rule should have hidden.
   bool shows_inside(PortIndex egress, const Tuple& tuple) const;
 };

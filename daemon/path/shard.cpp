@@ -105,7 +105,9 @@ void Shard::receive(Packet& packet) {
 void Shard::resume_fragments() {
   while (auto packet = fragments_.unpark()) {
     const auto list = static_cast<List>(packet->list);
-    finish(*packet, walk(*this, *packet, list, packet->stage + 1u));
+    // A rule that met the first one may want them whole: then stage defragment has to see it again.
+    const unsigned next = reassembly_.is_open(*packet) ? 0 : 1;
+    finish(*packet, walk(*this, *packet, list, packet->stage + next));
   }
 }
 

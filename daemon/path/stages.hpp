@@ -38,16 +38,21 @@ Verdict snat(Shard& shard, Packet& packet);
 Verdict leaving(Shard& shard, Packet& packet);
 Verdict help(Shard& shard, Packet& packet);
 Verdict confirm(Shard& shard, Packet& packet);
+Verdict show(Shard& shard, Packet& packet);
 Verdict fit(Shard& shard, Packet& packet);
 Verdict resolve(Shard& shard, Packet& packet);
 Verdict transmit(Shard& shard, Packet& packet);
 Verdict deliver(Shard& shard, Packet& packet);
+
+// Gives a fragment to its datagram. Accepted: the packet is all of it now.
+Verdict put_together(Shard& shard, Packet& packet);
 
 // Exchanges source and destination, and sends the packet to where its source was.
 Verdict send_back(Shard& shard, Packet& packet);
 
 // Shared with the short cut.
 void take_hop(Packet& packet);
+void give_hop_back(Packet& packet);
 void write_link_header(Shard& shard, Packet& packet);
 
 }  // namespace stages

@@ -1,5 +1,5 @@
 // Stages prerouting, input, forward, output, postrouting and leaving: each asks the chain of its
-// name.
+// name. Stage show hands out what they wanted to be seen later.
 
 #include "daemon/path/stages.hpp"
 
@@ -131,6 +131,11 @@ Verdict output(Shard& shard, Packet& packet) {
 }
 Verdict postrouting(Shard& shard, Packet& packet) {
   return judge(shard, packet, Hook::postrouting);
+}
+
+// What rules wanted to be seen with its final addresses.
+Verdict show(Shard& shard, Packet& packet) {
+  return packet.later_count == 0 ? Verdict::accept() : shard.diverting().show(packet);
 }
 
 Verdict leaving(Shard& shard, Packet& packet) {

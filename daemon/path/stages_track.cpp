@@ -37,6 +37,8 @@ Verdict note_ports(Shard& shard, Packet& packet) {
   }
 }
 
+}  // namespace
+
 Verdict put_together(Shard& shard, Packet& packet) {
   using Fate = fragment::Reassembly::Fate;
   const Fate fate = shard.reassembly().pass(packet, shard.now());
@@ -56,12 +58,13 @@ Verdict put_together(Shard& shard, Packet& packet) {
   }
 }
 
-}  // namespace
-
 Verdict defragment(Shard& shard, Packet& packet) {
   if (!packet.is_fragment) return Verdict::accept();
   if (is_discovery(packet)) return Verdict::drop(DropReason::fragmented_discovery);
-  return shard.policy().always_defragment ? put_together(shard, packet) : note_ports(shard, packet);
+  // A datagram that a rule wants whole goes on being put together.
+  return shard.policy().always_defragment || shard.reassembly().is_open(packet)
+             ? put_together(shard, packet)
+             : note_ports(shard, packet);
 }
 
 Verdict track(Shard& shard, Packet& packet) {

@@ -107,13 +107,27 @@ Verdict send_segments(Shard& shard, Packet& packet, std::size_t mtu) {
 
 }  // namespace
 
-void take_hop(Packet& packet) {
-  --packet.hop_limit;
-  packet.ttl_taken = true;
+namespace {
+
+void write_hop_limit(Packet& packet) {
   if (packet.is_v4())
     wire::MutableIpv4::parse_header(packet.frame.ip())->set_ttl(packet.hop_limit);
   else
     wire::MutableIpv6::parse_header(packet.frame.ip())->set_hop_limit(packet.hop_limit);
+}
+
+}  // namespace
+
+void take_hop(Packet& packet) {
+  --packet.hop_limit;
+  packet.ttl_taken = true;
+  write_hop_limit(packet);
+}
+
+void give_hop_back(Packet& packet) {
+  ++packet.hop_limit;
+  packet.ttl_taken = false;
+  write_hop_limit(packet);
 }
 
 void write_link_header(Shard& shard, Packet& packet) {

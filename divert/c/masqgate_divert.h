@@ -33,7 +33,15 @@ struct dv_options {
   uint32_t permissions; /* DV_MAY_…, beside listening */
   uint16_t flags;       /* DV_TEE, DV_SEGMENTS … */
 };
-enum { DV_TEE = 1, DV_SEGMENTS = 4, DV_PARTIAL_SUMS = 8, DV_SHARED = 32, DV_ANY_MEMBER = 64, DV_ONE_BY_ONE = 128 };
+enum {
+  DV_TEE = 1,
+  DV_SEGMENTS = 4,
+  DV_PARTIAL_SUMS = 8,
+  DV_ORDERED = 16, /* packets of a flow leave in the order in which they came */
+  DV_SHARED = 32,
+  DV_ANY_MEMBER = 64,
+  DV_ONE_BY_ONE = 128
+};
 enum {
   DV_MAY_INJECT = 4,
   DV_MAY_INJECT_SPOOFED = 8,
@@ -47,7 +55,7 @@ struct dv_packet {
   const uint8_t *data; /* the IP packet, from its header on */
   uint32_t length;     /* bytes at data */
   uint32_t whole;      /* bytes of the packet */
-  uint32_t flags;      /* as in divert/format.hpp: 1 copy, 2 fragment, 256 redelivered … */
+  uint32_t flags;      /* as in divert/format.hpp: 1 copy, 2 fragment, 4 put together, 256 redelivered … */
   uint32_t mark;
   uint32_t rule; /* stable number of the rule */
   uint32_t in_interface, out_interface; /* from one; 0: none */

@@ -12,6 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto bytes = std::as_bytes(std::span{data, size});
   auto bind = DivertLab::binding();
   bind.permissions = Access::kEverything;
+  if (size % 2 != 0) bind.flags = format::kBindOrdered;
   auto client = lab.connect(bind);
   for (int i = 0; i < 4; ++i) lab.divert("packet", 7);
   lab.desk.flush(lab.now);

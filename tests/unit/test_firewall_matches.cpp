@@ -148,6 +148,35 @@ TEST_CASE("F2 headers: each match, positive, negative and negated") {
   }
 }
 
+TEST_CASE("D2 diverted, injected: what programs have had to do with the packet") {
+  struct Row {
+    const char* matches;
+    bool plain, diverted, injected;  // by port 2222
+  };
+  for (const Row& row : {Row{R"("diverted": true)", false, true, true},
+                         Row{R"("diverted": false)", true, false, false},
+                         Row{R"("injected": true)", false, false, true},
+                         Row{R"("injected": false)", true, true, false},
+                         Row{R"("injected": 2222)", false, false, true},
+                         Row{R"("injected": ["7", "2000-2221"])", false, false, false},
+                         Row{R"("injected": "!2222")", false, false, false},
+                         Row{R"("injected": ["!7", "!8"])", false, false, true}}) {
+    CAPTURE(row.matches);
+    RuleLab lab{forward(row.matches)};
+    const auto judge = [&](std::uint8_t hops, std::uint16_t origin) {
+      Parsed parsed{udp().from("192.0.2.1", 5).to("192.0.2.2", 6)};
+      parsed.packet.hops = hops;
+      parsed.packet.divert_origin = origin;
+      const bool dropped = lab.judge(Hook::forward, parsed.packet) == kDrop;
+      CHECK(parsed.packet.not_remembered == (hops != 0));
+      return dropped;
+    };
+    CHECK(judge(0, 0) == row.plain);
+    CHECK(judge(1, 0) == row.diverted);
+    CHECK(judge(1, 2222) == row.injected);
+  }
+}
+
 TEST_CASE("F2 unclean: what no sound sender sends, and nothing that one sends") {
   struct Case {
     const char* name;

@@ -46,13 +46,16 @@ T_PACKET, T_VERDICT, T_INJECT, T_NOTICE, T_BIND, T_BOUND, T_DRAIN, T_BYE = 1, 2,
 ACCEPT, DROP, REPEAT_AT, REQUEUE, REJECT, HOLD, ACCEPT_UPTO, DROP_UPTO = range(8)
 MODIFIED, SET_MARK, SET_FLOWMARK, FLOW_OFFLOAD, FLOW_BLOCK, KEEP_CHECKSUMS, NO_MORE_DIVERT = 1, 2, 4, 8, 16, 32, 128
 PORT, HOST, NET, PROHIBITED, RESET = range(5)  # how to reject
-MAY = {"listen": 1, "tee": 2, "inject": 4, "inject_spoofed": 8, "set_mark": 16, "steer": 32, "see_link": 64}
-BIND_TEE, BIND_SEGMENTS, BIND_PARTIAL_SUMS, BIND_ANY_MEMBER = 1, 4, 8, 64
-TEE, FRAGMENT, TRUNCATED, REDELIVERED, FIRST_OF_FLOW, INJECTED, IPV6 = 1, 2, 64, 256, 512, 1024, 4096
+MAY = {"listen": 1, "tee": 2, "inject": 4, "inject_spoofed": 8, "set_mark": 16, "steer": 32, "see_link": 64,
+       "see_user": 128}
+BIND_TEE, BIND_SEGMENTS, BIND_PARTIAL_SUMS, BIND_ORDERED, BIND_ANY_MEMBER = 1, 4, 8, 16, 64
+TEE, FRAGMENT, REASSEMBLED, TRUNCATED, REDELIVERED, FIRST_OF_FLOW, INJECTED, IPV6 = \
+    1, 2, 4, 64, 256, 512, 1024, 4096
+AS_IT_CAME, AS_IT_LEAVES = 8192, 16384  # which addresses a packet has, where its rule says "view"
 HOOKS = ("", "input", "forward", "output", "prerouting", "postrouting")
 CODES = ("", "expired", "unknown_id", "bad_packet", "not_allowed", "loop", "no_interface", "too_fast", "rule_gone",
          "lost", "drained", "not_known")
-OPTIONS = {"in_if": 1, "out_if": 2, "in_address": 3, "link": 4, "original": 5, "reply": 6, "rule": 8}
+OPTIONS = {"in_if": 1, "out_if": 2, "in_address": 3, "link": 4, "original": 5, "reply": 6, "user": 7, "rule": 8}
 UDP, TCP = 17, 6
 
 
@@ -178,6 +181,13 @@ class Packet:
         return bytes(value).decode() if value is not None else ""
 
     @property
+    def user(self):
+        """The uid that sends it on the router's own machine: of the first packet of a flow, if options=["user"] was
+        asked for; else None."""
+        value = self.option("user")
+        return int.from_bytes(value, "little") if value is not None else None
+
+    @property
     def in_if(self):
         value = self.option("in_if")
         return bytes(value).decode() if value is not None else ""
@@ -294,7 +304,7 @@ class Listener:
     """A connection that is bound to a port. Not for several threads at once."""
 
     def __init__(self, port, name="", socket=SOCKET, priority=0, weight=1, credit=0, snapshot=0, options=(),
-                 tee=False, segments=False, any_member=False, permissions=(), default="accept"):
+                 tee=False, segments=False, any_member=False, ordered=False, permissions=(), default="accept"):
         self.default, self.notices, self.lost = default, [], 0
         self._out, self._size, self._waiting, self._current = [], 0, [], None
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
@@ -304,7 +314,7 @@ class Listener:
             for one in permissions:
                 wanted |= MAY[one]
             flags = (BIND_TEE if tee else 0) | (BIND_SEGMENTS if segments else 0) | \
-                (BIND_ANY_MEMBER if any_member else 0)
+                (BIND_ANY_MEMBER if any_member else 0) | (BIND_ORDERED if ordered else 0)
             asked = sum(1 << OPTIONS[one] for one in options)
             self.socket.send(_frame(CONTROL, [BIND.pack(
                 BIND.size, T_BIND, BIND.size, port, flags, priority, weight, credit, snapshot, asked, wanted,
