@@ -2,14 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <asio/steady_timer.hpp>
-#include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 #include <charconv>
 #include <cstdio>
-#include <map>
 
-#include "daemon/base/log.hpp"
+#include "daemon/control/divert_events.hpp"
 
 namespace masqgate::control {
 namespace {
@@ -219,60 +215,10 @@ state::Node text_node(Router& router, const char* summary, std::string (*text)(c
   return node;
 }
 
-void log_event(const divert::Event& event) {
-  const std::string port = std::to_string(event.port), pid = std::to_string(event.peer.process);
-  const std::string uid = std::to_string(event.peer.user), why{event.why};
-  switch (event.kind) {
-    case divert::Event::Kind::attached:
-      return log::info("a program listens to diverted packets",
-                       {{"PORT", port}, {"PID", pid}, {"UID", uid}, {"NAME", event.name}});
-    case divert::Event::Kind::drained:
-      return log::info("a program for diverted packets has left",
-                       {{"PORT", port}, {"PID", pid}, {"NAME", event.name}});
-    case divert::Event::Kind::died:
-      return log::notice("a program for diverted packets is gone",
-                         {{"PORT", port},
-                          {"PID", pid},
-                          {"NAME", event.name},
-                          {"PACKETS", std::to_string(event.packets)}});
-    case divert::Event::Kind::closed:
-      return log::notice("a program for diverted packets was sent away: " + why,
-                         {{"PORT", port}, {"PID", pid}, {"UID", uid}, {"NAME", event.name}});
-  }
-}
-
-struct News {
-  std::vector<divert::Event> events;
-  std::map<std::uint16_t, std::uint64_t> full;  // packets that found a port full
-};
-
 }  // namespace
 
-asio::awaitable<void> log_divert(Router& router) {
-  const auto question = [](path::Shard& shard) {
-    News news{shard.diverting().desk().take_events(), {}};
-    for (const Desk::Port& port : shard.diverting().desk().ports())
-      news.full[port.number] = port.counters.full_dropped + port.counters.full_passed;
-    return news;
-  };
-  asio::steady_timer timer{co_await asio::this_coro::executor};
-  std::map<std::uint16_t, std::uint64_t> before;
-  for (;;) {
-    timer.expires_after(std::chrono::milliseconds{500});
-    co_await timer.async_wait(asio::use_awaitable);
-    const News news = co_await router.shard().ask(question);
-    for (const divert::Event& event : news.events) log_event(event);
-    for (const auto& [port, count] : news.full) {
-      const std::uint64_t more = count - before[port];
-      before[port] = count;
-      if (more != 0)
-        log::notice("too many diverted packets wait for a program",
-                    {{"PORT", std::to_string(port)}, {"PACKETS", std::to_string(more)}});
-    }
-  }
-}
-
 void publish_divert(state::Tree& tree, Router& router) {
+  declare_divert_events(*router.events());
   state::Node node{.summary = "Diverted packets: ports, listeners, and what became of them.",
                    .read = [&router](state::Query) { return read_divert_state(router); }};
   node.remove = [&router](std::string name) { return drain(router, std::move(name)); };

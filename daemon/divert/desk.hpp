@@ -145,6 +145,7 @@ class Desk {
   // What has happened since the last call; of more than kMostEvents the oldest are lost.
   std::vector<Event> take_events() { return std::exchange(events_, {}); }
   static constexpr std::size_t kMostEvents = 64;
+  std::uint64_t events_lost() const { return events_lost_; }
 
   void set_access(std::shared_ptr<const Access> access) { access_ = std::move(access); }
   // What rules say, for those that bind.
@@ -225,6 +226,7 @@ class Desk {
   std::shared_ptr<const Access> access_ = std::make_shared<Access>();
   std::vector<Terms> rules_;
   std::vector<Event> events_;
+  std::uint64_t events_lost_ = 0;
 };
 
 }  // namespace masqgate::divert

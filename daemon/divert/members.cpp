@@ -253,7 +253,10 @@ void Desk::bye(Listener& listener, std::string_view reason) {
 }
 
 void Desk::tell(Event::Kind kind, const Listener& listener, std::string_view why) {
-  if (events_.size() == kMostEvents) events_.erase(events_.begin());
+  if (events_.size() == kMostEvents) {
+    events_.erase(events_.begin());
+    ++events_lost_;
+  }
   events_.push_back({kind, listener.number, listener.peer, listener.name, why,
                      listener.given.count + listener.queue.count});
 }

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Issue 6: what happens is told as it happens, to people, to programs that follow, and to listeners."""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import lab as l
+import router as r
+from story import check, check_equal, main, story
+
+CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"
+sys.path.insert(0, str(CLIENTS))
+import masqgate_divert as divert  # pylint: disable=wrong-import-position
+
+PORT = 2222
+HOLDING = """
+import time
+import masqgate_divert as divert
+d = divert.open(%d, retry=10, name="holding", credit=2)
+print("ready", flush=True)
+while True: time.sleep(60)
+""" % PORT
+SEND = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(int(sys.argv[3])):
+    s.sendto(b"x", (sys.argv[1], int(sys.argv[2])))
+"""
+
+
+def start(lab, action=PORT, divert_options=None, **match):
+    config = r.configuration()
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": {"divert": action}})
+    config["divert"] = divert_options or {}
+    lab.masqgate.start(config)
+
+
+def program(text):
+    """A listener in a process of its own; ready when it has said so."""
+    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(CLIENTS)})
+    check_equal(process.stdout.readline(), "ready\n", "what the listener says")
+    return process
+
+
+class Followed:
+    """A connection to /v1/events."""
+
+    def __init__(self, lab, query="", last=None):
+        self.connection = r.UnixConnection(str(lab.masqgate.rest.path))
+        self.connection.request("GET", "/v1/events" + query, headers={} if last is None else {"Last-Event-ID": last})
+        self.answer = self.connection.getresponse()
+        check_equal((self.answer.status, self.answer.getheader("Content-Type")), (200, "text/event-stream"), "the answer")
+        self.id = None
+
+    def next(self):
+        """(type, data) of the next event; comments are read over."""
+        kind = data = None
+        while line := self.answer.readline():
+            name, _, value = line.decode().rstrip("\n").partition(":")
+            if name == "id":
+                self.id = value.strip()
+            elif name == "event":
+                kind = value.strip()
+            elif name == "data":
+                data = json.loads(value)
+            elif line == b"\n" and data is not None:
+                return kind, data
+        raise l.Failed("the stream has ended")
+
+    def wait_for(self, kind, **members):
+        """The data of the next event of this type with these members."""
+        while True:
+            got, data = self.next()
+            if got == kind and all(data.get(name) == value for name, value in members.items()):
+                return data
+
+    def close(self):
+        self.connection.close()
+
+
+@story("D4, events: a program comes, dies, is sent away and drained: each is told once, with who it was", needs_masqgate=True)
+def programs(lab):
+    start(lab, protocol="icmp")
+    events = Followed(lab, "?types=divert")
+    victim = program(HOLDING)
+    me = {"port": PORT, "pid": victim.pid, "uid": os.getuid(), "name": "holding"}
+    events.wait_for("divert.attached", **me)
+    lab.alice.run("ping", "-c", "2", "-i", "0.2", "-W", "1", l.SERVER, check=False)
+    victim.kill()
+    victim.wait()
+    check("packets" in events.wait_for("divert.died", **me), "nothing is said of its packets")
+    bad = divert.open(PORT, name="b\u00e4d\n", priority=-1)
+    bad.socket.send(b"rubbish" * 9)
+    check("DVT1" in events.wait_for("divert.closed", pid=os.getpid())["why"], "the reason is not told")
+    bad.close()
+    gone = divert.open(PORT, name="gone")
+    number = next(one["id"] for one in lab.masqgate.rest.get("/v1/divert")["listeners"] if one["name"] == "gone")
+    lab.masqgate.rest.delete("/v1/divert/" + number)
+    gone.close()
+    events.wait_for("divert.drained", name="gone")
+    text = lab.masqgate.text("events")
+    check_equal([text.count(kind) for kind in ("divert.died", "divert.closed", "divert.drained")], [2, 1, 1],
+                "how often it is told")  # the one that said rubbish is gone, too
+    events.close()
+
+
+@story("D4, events: no room is told when it begins and when it ends, not for each packet", needs_masqgate=True)
+def overflow(lab):
+    start(lab, {"port": PORT, "deadline_ms": 600}, {"packets": 64}, protocol="udp")
+    holding = program(HOLDING)
+    events = Followed(lab, "?types=divert.overflow,divert.overflow_end")
+    lab.alice.run("ping", "-c", "1", l.SERVER)
+    lab.alice.run(sys.executable, "-c", SEND, l.SERVER, 9000, 500)
+    kind, first = events.next()
+    check_equal((kind, first["port"]), ("divert.overflow", PORT), "the first one")
+    kind, last = events.next()
+    check_equal((kind, last["port"]), ("divert.overflow_end", PORT), "the second one")
+    port = lab.masqgate.rest.get("/v1/divert")["ports"][0]
+    check_equal(last["packets"], port["full_dropped"], "packets")
+    check(first["packets"] <= last["packets"], f"{first} {last}")
+    events.close()
+    holding.kill()
+    holding.wait()
+
+
+@story("D4, events: who comes back with the last id has missed nothing; after a restart he is told", needs_masqgate=True)
+def resumed(lab):
+    start(lab, protocol="icmp")
+    first = Followed(lab)
+    divert.open(PORT, name="one").close()
+    first.wait_for("divert.attached", name="one")
+    first.close()
+    for name in ("two", "three"):
+        divert.open(PORT, name=name).close()
+    config = lab.masqgate.rest.get("/v1/config")
+    config["ip_forward"] = False
+    lab.masqgate.rest.put("/v1/config", config)
+    again = Followed(lab, last=first.id)
+    seen = []
+    while len([k for k, _ in seen if k == "divert.died"]) < 3:
+        seen.append(again.next())
+    check_equal([d["name"] for k, d in seen if k == "divert.attached"], ["two", "three"], "who came meanwhile")
+    check_equal([d["members"] for k, d in seen if k == "config.changed"], [["ip_forward"]], "changes")
+    again.close()
+    lab.masqgate.stop()
+    start(lab, protocol="icmp")
+    anew = Followed(lab, last=again.id)
+    check_equal(anew.next()[0], "missed", "after a restart")
+    anew.close()
+
+
+@story("D4, events: one that does not read harms nobody; masqctl events prints lines", needs_masqgate=True)
+def followers(lab):
+    start(lab, protocol="icmp")
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.connect(str(lab.masqgate.rest.path))
+    deaf.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+    lines = lab.router.start(lab.masqgate.control, "events", "--types", "config,divert.attached")
+    good = Followed(lab, "?types=divert.attached")
+    divert.open(PORT, name="seen").close()
+    good.wait_for("divert.attached", name="seen")
+    lines.wait_for('divert.attached port=2222')
+    config = lab.masqgate.rest.get("/v1/config")
+    for _ in range(20):
+        config["ip_forward"] = not config["ip_forward"]
+        lab.masqgate.rest.put("/v1/config", config)
+    divert.open(PORT, name="after").close()
+    good.wait_for("divert.attached", name="after")
+    lines.wait_for('name="after"')
+    lines.wait_for("config.changed members=ip_forward")
+    deaf.close()
+    good.close()
+
+
+if __name__ == "__main__":
+    main()
