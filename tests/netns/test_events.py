@@ -6,9 +6,11 @@ import pathlib
 import socket
 import subprocess
 import sys
+import threading
 
 import lab as l
 import router as r
+import servers
 from story import check, check_equal, main, story
 
 CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"
@@ -44,6 +46,44 @@ def program(text):
                                env={**os.environ, "PYTHONPATH": str(CLIENTS)})
     check_equal(process.stdout.readline(), "ready\n", "what the listener says")
     return process
+
+
+REFLECT = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import masqgate_divert as divert
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+with divert.open(2223, name="stranger", reflect=True) as d:
+    for e in d.follow():
+        print(e.name, e.event, e.end, e.deadline_ms, flush=True)
+"""
+
+
+class Accepting(threading.Thread):
+    """A listener in this process that accepts, or does `what`, and keeps its packets and events."""
+
+    def __init__(self, port, **options):
+        super().__init__(daemon=True)
+        self.what, self.seen, self.told = lambda p: p.accept(), [], []
+        self.listener = divert.open(port, on_event=self.told.append, **options)
+        self.start()
+
+    def run(self):
+        try:
+            for packet in self.listener:
+                self.seen.append(packet)
+                self.what(packet)
+        except (OSError, divert.Refused):
+            pass  # closed
+
+    def wait_for(self, which):
+        """The first event of which `which` holds."""
+        return l.wait_until(lambda: next((e for e in list(self.told) if which(e)), None), "an event", 30)
+
+    def close(self):
+        self.listener.socket.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self.listener.close()
 
 
 class Followed:
@@ -175,6 +215,77 @@ def followers(lab):
     lines.wait_for("config.changed members=ip_forward")
     deaf.close()
     good.close()
+
+
+@story("D4: a listener learns of the flows that it gets packets of: where they began, what went through, why they ended",
+       needs_masqgate=True)
+def flows(lab):
+    start(lab)
+    servers.Http(lab.server, page=b"x" * 50000)
+    listener = Accepting(PORT, flows=True, segments=True)
+    check_equal(len(lab.alice.run("curl", "-sS", "--max-time", "20", f"http://{l.SERVER}/").stdout), 50000, "page")
+    begun = listener.wait_for(lambda e: e.started and e.original.dport == 80)
+    check_equal((str(begun.original.src), str(begun.original.dst)), (l.ALICE, l.SERVER), "between whom")
+    check(any(p.flow == begun.flow for p in listener.seen), "no packet has its number")
+    connection = l.wait_until(lambda: lab.masqgate.connections(protocol="tcp", state="TIME_WAIT"), "the page's end")[0]
+    lab.masqgate.rest.delete("/v1/connections/" + connection["id"])
+    ended = listener.wait_for(lambda e: not e.started and e.flow == begun.flow)
+    check_equal((ended.packets, ended.bytes), tuple(
+        tuple(connection[way][what] for way in ("original", "reply")) for what in ("packets", "bytes")), "what went through")
+    check_equal(str(ended.reply.dst), l.ROUTER_WAN, "where answers came to")
+    check(ended.bytes[1] > 50000 and ended.end == "closed", f"{ended}")
+    listener.close()
+
+
+@story("D4: flows time out, and one whose first packets are dropped has never begun", needs_masqgate=True)
+def flow_ends(lab):
+    config = r.configuration()
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", "protocol": "udp", "action": {"divert": PORT}})
+    config["conntrack"] = {"timeouts": {"udp": 1}}
+    lab.masqgate.start(config)
+    listener = Accepting(PORT, flows=True)
+    lab.alice.run(sys.executable, "-c", SEND, l.SERVER, 9000, 1)
+    flow = listener.wait_for(lambda e: e.started).flow
+    check_equal(listener.wait_for(lambda e: e.flow == flow and not e.started).end, "timed_out", "why it ended")
+    listener.what = lambda p: p.drop()
+    lab.alice.run(sys.executable, "-c", SEND, l.SERVER, 9001, 1)
+    flow = listener.wait_for(lambda e: e.started and e.original.dport == 9001).flow
+    check_equal(listener.wait_for(lambda e: e.flow == flow and not e.started).end, "not_admitted", "why it ended")
+    listener.close()
+
+
+@story("D4: a listener learns of others that come and go, on ports that it may listen to", needs_masqgate=True)
+def reflect(lab):
+    start(lab, {"port": PORT, "deadline_ms": 1234}, {"access": [{"ports": "2222-2223", "user": 65534}]}, protocol="icmp")
+    was = divert.open(PORT, name="was")
+    watcher = divert.open(3333, reflect=True)
+    stranger = lab.router.start(sys.executable, "-c", REFLECT, str(CLIENTS))
+    stranger.wait_for("was was_there")
+    other = divert.open(4444, name="hidden", priority=7)
+    seen = watcher.follow()
+    check_equal([(e.event, e.name) for e in (next(seen), next(seen), next(seen))],
+                [("was_there", "was"), ("came", "stranger"), ("came", "hidden")], "others")
+    check_equal((watcher.events.maxlen, other.bound[5]), (divert.MOST_EVENTS, 7), "its priority")
+    was.close()
+    stranger.wait_for("was left died 1234")
+    left = next(seen)
+    check_equal((left.event, left.end, left.pid, left.deadline_ms), ("left", "died", os.getpid(), 1234), "who left")
+    other.socket.send(b"rubbish" * 9)
+    check_equal([(e.name, e.end) for e in (next(seen),)], [("hidden", "sent_away")], "who was sent away")
+    check("hidden" not in stranger.output(), "a port was seen that is not his")
+    other.close()
+    watcher.close()
+
+
+@story("D4: flows in C++", needs_masqgate=True)
+def cpp_flows(lab):
+    if "FLOW_LOGGER" not in os.environ:
+        return  # told by hand, without the build's environment
+    start(lab, protocol="icmp")
+    logger = lab.router.start(os.environ["FLOW_LOGGER"], str(PORT))
+    logger.wait_for("ready")
+    lab.alice.run("ping", "-c", "1", l.SERVER)
+    logger.wait_for(f"begins {l.ALICE} > {l.SERVER}")
 
 
 if __name__ == "__main__":
