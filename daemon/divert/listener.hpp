@@ -79,6 +79,12 @@ struct Listener {
   bool wants(std::uint16_t flag) const { return (flags & flag) != 0; }
   bool is_tee() const { return (flags & format::kBindTee) != 0; }
   bool one_by_one() const { return plain || (flags & format::kBindOneByOne) != 0; }
+  // How it gets its packets: "packed" in frames, "shared" in memory, "plain" one by one and without
+  // records.
+  std::string_view transport() const {
+    if (plain) return "plain";
+    return wants(format::kBindShared) ? "shared" : "packed";
+  }
   bool may(std::uint32_t permission) const { return (permissions & permission) != 0; }
 };
 

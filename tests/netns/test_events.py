@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Issue 6: what happens is told as it happens, to people, to programs that follow, and to listeners."""
+import contextlib
 import json
 import os
 import pathlib
@@ -59,6 +60,26 @@ with divert.open(2223, name="stranger", reflect=True) as d:
 """
 
 
+def send_until(lab, port, seen, packets=1):
+    """Packets go out until `seen` holds: a busy kernel may lose one before the router has it."""
+    for _ in range(5):
+        lab.alice.run(sys.executable, "-c", SEND, l.SERVER, port, packets)
+        with contextlib.suppress(l.Failed):
+            return l.wait_until(seen, "packets to be seen", 4)
+    raise l.Failed(f"nothing is seen of packets to port {port}")
+
+
+PLAIN = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect("/run/masqgate/divert.sock")
+s.send(b"listen " + sys.argv[1].encode())
+print("listening", flush=True)
+while datagram := s.recv(1 << 17):
+    s.send(datagram[:16])
+"""
+
+
 class Accepting(threading.Thread):
     """A listener in this process that accepts, or does `what`, and keeps its packets and events."""
 
@@ -78,7 +99,10 @@ class Accepting(threading.Thread):
 
     def wait_for(self, which):
         """The first event of which `which` holds."""
-        return l.wait_until(lambda: next((e for e in list(self.told) if which(e)), None), "an event", 30)
+        return l.wait_until(lambda: self.find(which), "an event", 30)
+
+    def find(self, which):
+        return next((e for e in list(self.told) if which(e)), None)
 
     def close(self):
         self.listener.socket.shutdown(socket.SHUT_RDWR)
@@ -139,7 +163,7 @@ def programs(lab):
     bad.close()
     gone = divert.open(PORT, name="gone")
     number = next(one["id"] for one in lab.masqgate.rest.get("/v1/divert")["listeners"] if one["name"] == "gone")
-    lab.masqgate.rest.delete("/v1/divert/" + number)
+    lab.masqgate.rest.delete(f"/v1/divert/{PORT}/{number}")
     gone.close()
     events.wait_for("divert.drained", name="gone")
     text = lab.masqgate.text("events")
@@ -244,12 +268,10 @@ def flow_ends(lab):
     config["conntrack"] = {"timeouts": {"udp": 1}}
     lab.masqgate.start(config)
     listener = Accepting(PORT, flows=True)
-    lab.alice.run(sys.executable, "-c", SEND, l.SERVER, 9000, 1)
-    flow = listener.wait_for(lambda e: e.started).flow
+    flow = send_until(lab, 9000, lambda: listener.find(lambda e: e.started)).flow
     check_equal(listener.wait_for(lambda e: e.flow == flow and not e.started).end, "timed_out", "why it ended")
     listener.what = lambda p: p.drop()
-    lab.alice.run(sys.executable, "-c", SEND, l.SERVER, 9001, 1)
-    flow = listener.wait_for(lambda e: e.started and e.original.dport == 9001).flow
+    flow = send_until(lab, 9001, lambda: listener.find(lambda e: e.started and e.original.dport == 9001)).flow
     check_equal(listener.wait_for(lambda e: e.flow == flow and not e.started).end, "not_admitted", "why it ended")
     listener.close()
 
@@ -275,6 +297,119 @@ def reflect(lab):
     check("hidden" not in stranger.output(), "a port was seen that is not his")
     other.close()
     watcher.close()
+
+
+COLUMNS = """port pid uid name prio group transport outstanding queued_bytes delivered accepted modified dropped rejected repeated
+expired full_drop full_pass nolistener_drop nolistener_pass redelivered injected inject_err loops lost avg_batch p50_us p99_us""".split()
+IN_REST = {"prio": "priority", "inject_err": "inject_refused"}  # by other names
+OF_PORT = {"full_drop": "full_dropped", "full_pass": "full_passed", "nolistener_drop": "nobody_dropped",
+           "nolistener_pass": "nobody_passed", "loops": "loops"}
+
+
+def rows(lab):
+    """The file net/divert as dictionaries."""
+    header, *lines = [line.split() for line in lab.masqgate.text("net/divert").splitlines()]
+    check_equal(header, COLUMNS, "the columns")
+    return [dict(zip(header, line)) for line in lines]
+
+
+@story("U2: the file and REST show the same of each port and listener, in every column", needs_masqgate=True)
+def introspection(lab):
+    start(lab, protocol="icmp")
+    packed = Accepting(PORT, name="packed one", priority=5)
+    plain = lab.router.start(sys.executable, "-c", PLAIN, str(PORT))
+    plain.wait_for("listening")
+    tee = divert.open(PORT, tee=True, name="tee", any_member=True)
+    any_member = divert.open(2300, any_member=True, name="any", snapshot=100)
+    lab.alice.run("ping", "-c", "3", "-i", "0.2", l.SERVER)
+    shown = l.wait_until(lambda: (lambda x: x if all(one["outstanding"] == 0 for one in x["listeners"]) else None)(
+        lab.masqgate.rest.get("/v1/divert")), "all verdicts")
+    check_equal([(one["name"], one["group"], one["transport"]) for one in shown["listeners"]],
+                [("packed one", "flow", "packed"), ("plain", "flow", "plain"), ("tee", "tee", "packed"),
+                 ("any", "any", "packed")], "listeners")
+    ports = {port["port"]: port for port in shown["ports"]}
+    for row, one in zip(rows(lab), shown["listeners"]):
+        for name in COLUMNS:
+            value = ports[one["port"]][OF_PORT[name]] if name in OF_PORT else one[IN_REST.get(name, name)]
+            text = f"{value:.1f}" if name == "avg_batch" else str(value).replace(" ", "_")
+            check_equal(row[name], text, f"{name} of {one['name']}")
+        alone = lab.masqgate.rest.get(f"/v1/divert/{one['port']}/{one['id']}")
+        check_equal(alone, one, "the listener alone")
+        port = lab.masqgate.rest.get(f"/v1/divert/{one['port']}")
+        check(one in port.pop("listeners"), "it is not at its port")
+        check_equal(port, ports[one["port"]], "the port alone")
+    check_equal([line.split() for line in lab.masqgate.text("net/netfilter/nfnetlink_queue").splitlines()],
+                [[str(one["port"]), str(one["pid"]), "0", "2", "100" if one["name"] == "any" else "65535", "0", "0",
+                  str(one["delivered"]), "1"] for one in shown["listeners"] if not one["tee"]], "Linux' columns")
+    for path in ("/v1/divert/1", "/v1/divert/x", f"/v1/divert/{PORT}/63", f"/v1/divert/{PORT}/x", "/v1/divert/2300/0"):
+        try:
+            lab.masqgate.rest.get(path)
+            raise l.Failed(f"{path} is there")
+        except r.Refused as refused:
+            check_equal(refused.status, 404, path)
+    for one in (tee, any_member, packed):
+        one.close()
+
+
+def silent(packet):
+    packet.answered = True  # so that it gets no verdict, either
+
+
+# A way to provoke each drop of a diverted packet: what its rule says, how many rules there are, what the listener does
+# with a packet (None: nobody listens), how many packets come, and whether the listener dies.
+REASONS = {
+    "divert_nobody": ({}, 1, None, 1, False),
+    "divert_verdict": ({}, 1, lambda p: p.drop(), 1, False),
+    "divert_bad_packet": ({}, 1, lambda p: p.replace(b"rubbish"), 1, False),
+    "divert_loop": ({}, 9, lambda p: p.accept(), 1, False),
+    "divert_died": ({"death": "drop", "deadline_ms": 30000}, 1, silent, 1, True),
+    "divert_late": ({"deadline_ms": 100}, 1, silent, 1, False),
+    "divert_full": ({"deadline_ms": 1000}, 1, silent, 100, False),
+}
+
+
+class CountedDrop:
+    """Whether REST counts more drops for a reason than when this was made."""
+
+    def __init__(self, lab, name):
+        self.count = lambda: lab.masqgate.rest.get("/v1/drops")["drops"][name]
+        self.before = self.count()
+
+    def __call__(self):
+        return self.count() > self.before
+
+
+@story("U2: every drop of a diverted packet has a counter by its name, in the tree and in REST", needs_masqgate=True)
+def every_drop(lab):
+    config = r.configuration()
+    names = list(REASONS)
+    config["divert"] = {"packets": 64}
+    config["firewall"]["forward"]["rules"] = [
+        {"protocol": "udp", "destination_port": str(9000 + number), "action": {"divert": {"port": 2310 + number, **how}}}
+        for number, (how, rules, *_) in enumerate(REASONS.values()) for _ in range(rules)
+    ] + config["firewall"]["forward"]["rules"]
+    lab.masqgate.start(config)
+    lab.alice.run("ping", "-c", "1", l.SERVER)
+    known = [name for name in lab.masqgate.rest.get("/v1/drops")["drops"] if name.startswith("divert_")]
+    check_equal(sorted(known), sorted(names), "reasons that this story knows")
+    for number, (name, (_, _, what, packets, dies)) in enumerate(REASONS.items()):
+        listener = what and Accepting(2310 + number)
+        if what:
+            listener.what = what
+        before = lab.masqgate.rest.get("/v1/drops")["drops"]
+        counted = CountedDrop(lab, name)
+        send_until(lab, 9000 + number, (lambda: listener.seen) if dies else counted, packets)
+        if dies:
+            listener.close()
+        l.wait_until(counted, f"{name} in REST")
+        text = dict(line.split() for line in lab.masqgate.text("drops").splitlines())
+        check(int(text[name]) > before[name], f"{name} in the tree: {text[name]}, before {before[name]}")
+        others = {reason for reason, count in lab.masqgate.rest.get("/v1/drops")["drops"].items()
+                  if reason in names and count > before[reason]}
+        check(others <= {name, "divert_late"}, f"{name}: also {others}")
+        l.wait_until(lambda: lab.masqgate.rest.get("/v1/divert")["held"] == 0, "all packets to go")
+        if what and not dies:
+            listener.close()
 
 
 @story("D4: flows in C++", needs_masqgate=True)

@@ -301,7 +301,15 @@ state::Tree fake_tree(FakeRouter& router) {
                         .read = constant(Json{{"stages", {"track", "route"}}}),
                         .read_text = constant_text("track → route\n")});
   Node divert{.summary = "divert", .read = constant(Json{{"ports", Json::array()}})};
-  divert.remove = [](std::string) -> awaitable<void> { co_return; };
+  const auto port = [](const std::vector<std::string>&) {
+    return Node{.summary = "a port", .read = constant(Json{{"port", 2222}})};
+  };
+  const auto listener = [](const std::vector<std::string>&) {
+    return Node{.summary = "a listener",
+                .read = constant(Json{{"id", "0"}}),
+                .erase = [](Query) -> awaitable<Json> { co_return Json{}; }};
+  };
+  divert.branches = {{"{port}", port}, {"{port}/{listener}", listener}};
   tree.add("divert", std::move(divert));
   for (const char* path : {"net/divert", "net/netfilter/nfnetlink_queue"})
     tree.add(path, Node{.summary = path, .read_text = constant_text("")});
