@@ -15,10 +15,10 @@
 
 #include "daemon/base/log.hpp"
 #include "daemon/control/config.hpp"
+#include "daemon/control/divert_events.hpp"
 #include "daemon/control/incident_log.hpp"
 #include "daemon/control/limit_log.hpp"
 #include "daemon/control/publish.hpp"
-#include "daemon/control/publish_divert.hpp"
 #include "daemon/control/router.hpp"
 #include "daemon/control/rule_log.hpp"
 #include "daemon/control/service_notify.hpp"

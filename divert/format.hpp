@@ -73,6 +73,8 @@ enum class Type : std::uint16_t {
   verdict = 2,
   inject = 3,
   notice = 4,
+  flow = 5,      // for those that asked with kBindFlows
+  listener = 6,  // for those that asked with kBindReflect
   bind = 18,
   bound = 19,
   drain = 23,
@@ -226,7 +228,7 @@ enum class Code : std::uint32_t {
   no_interface,
   too_fast,
   rule_gone,
-  lost,       // value: how many
+  lost,       // value: how many records of flows and listeners found no room
   drained,    // no more packets will come
   not_known,  // a flag that this masqgate does not know; the verdict counts without it
 };
@@ -240,6 +242,60 @@ struct NoticeHeader {
 };
 static_assert(sizeof(NoticeHeader) == 32);
 
+// A flow that a listener is given packets of. The start may be told behind the first packet, and is
+// told again to a listener that gets the flow later. Flows are connections: what belongs to none has
+// no records.
+enum class FlowEvent : std::uint8_t { start = 1, end };
+enum class FlowEnd : std::uint8_t {
+  closed = 1,    // TCP: both sides have closed, or one has reset it
+  timed_out,     // nothing came for its time
+  removed,       // by a command, by other rules, or to make room
+  not_admitted,  // it never began: its first packets were dropped
+  forgotten,     // it goes on, but there were too many to remember it; it may start again
+};
+
+struct FlowHeader {
+  Prefix prefix{136, static_cast<std::uint16_t>(Type::flow), 136};
+  U64 flow;                // as in its packets
+  std::uint8_t event = 0;  // FlowEvent
+  std::uint8_t end = 0;    // FlowEnd, of an end
+  U16 port;                // that the listener is bound to
+  U32 reserved;
+  TupleValue original{};  // of the side that began
+  TupleValue reply{};     // of the answers, as they come in: behind NAT; final at the end only
+  U64 packets[2];         // original, reply; until now
+  U64 bytes[2];
+};
+static_assert(sizeof(FlowHeader) == 136);
+static_assert(offsetof(FlowHeader, original) == 24 && offsetof(FlowHeader, packets) == 104);
+
+// Another listener, on a port that this one may listen to as well.
+enum class ListenerEvent : std::uint8_t { was_there = 1, came, left };
+enum class ListenerEnd : std::uint8_t { drained = 1, died, sent_away };
+
+struct ListenerHeader {
+  Prefix prefix{72, static_cast<std::uint16_t>(Type::listener), 72};
+  std::uint8_t event = 0;  // ListenerEvent
+  std::uint8_t end = 0;    // ListenerEnd, of one that left
+  U16 port;
+  U32 process;
+  U32 user;
+  U32 group;
+  Little<std::int16_t> priority;
+  U16 weight;
+  U16 flags;  // of its binding
+  U16 reserved;
+  std::uint8_t nobody =
+      0;  // the terms of the first rule of its port, where there is one (terms.hpp)
+  std::uint8_t full = 0;
+  std::uint8_t late = 0;
+  std::uint8_t death = 0;
+  U32 deadline_ms;
+  char name[32] = {};
+};
+static_assert(sizeof(ListenerHeader) == 72);
+static_assert(offsetof(ListenerHeader, priority) == 24 && offsetof(ListenerHeader, name) == 40);
+
 // Flags of a binding.
 inline constexpr std::uint16_t kBindTee = 1,  // gets copies only
     kBindSegments = 4,                        // takes packets that stand for many (segment_size)
@@ -249,7 +305,9 @@ inline constexpr std::uint16_t kBindTee = 1,  // gets copies only
     kBindShared = 32,  // frames through shared memory (shared.hpp), if `bound` says so, too
     kBindAnyMember =
         64,  // flows need not stay: of a group that says so, the least loaded gets a packet
-    kBindOneByOne = 128;  // one record in each frame
+    kBindOneByOne = 128,  // one record in each frame
+    kBindFlows = 256,     // is told of the flows that it is given packets of
+    kBindReflect = 512;   // is told of other listeners
 // What a listener asks to be allowed, and is.
 inline constexpr std::uint32_t kMayListen = 1, kMayTee = 2, kMayInject = 4, kMayInjectSpoofed = 8,
                                kMaySetMark = 16, kMaySteer = 32, kMaySeeLink = 64,

@@ -274,6 +274,10 @@ bool Listener::take(std::span<const std::byte> frame) {
       packet.bytes_ = record->rest.subspan(options, bytes);
     } else if (const auto notice = record->as<format::NoticeHeader>(format::Type::notice)) {
       notices.push_back(*notice);
+    } else if (const auto flow = record->as<format::FlowHeader>(format::Type::flow)) {
+      flows.push_back(*flow);
+    } else if (const auto other = record->as<format::ListenerHeader>(format::Type::listener)) {
+      listeners.push_back(*other);
     } else if (const auto bound = record->as<format::BoundHeader>(format::Type::bound)) {
       bound_ = *bound;
     } else if (record->type == format::Type::bye) {

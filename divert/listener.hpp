@@ -99,6 +99,10 @@ class Listener {
   // Notices that have come; the caller clears them.
   std::vector<format::NoticeHeader> notices;
 
+  // Likewise: flows that begin and end (flag kBindFlows), listeners that come and go (kBindReflect).
+  std::vector<format::FlowHeader> flows;
+  std::vector<format::ListenerHeader> listeners;
+
   // A packet out of nothing; needs the permission.
   void inject(const format::InjectHeader& how, std::span<const std::byte> packet);
 

@@ -19,7 +19,9 @@ namespace {
 namespace http = boost::beast::http;
 using Parser = http::response_parser<http::string_body>;
 
-constexpr timeval kPatience{60, 0};            // a large configuration takes a while to apply
+// A large configuration takes a while to apply; a stream of events says something more often.
+constexpr timeval kPatience{60, 0};
+constexpr std::string_view kStream = "text/event-stream";
 constexpr std::uint64_t kMaxBody = 256 << 20;  // a full connection table as text
 
 [[noreturn]] void unreachable(const std::string& path, const std::string& why) {
@@ -74,6 +76,7 @@ std::string bytes_of(const Call& call) {
   bytes += "Connection: close\r\nUser-Agent: masqctl\r\n";
   bytes +=
       "Accept: " + (call.accept.empty() ? "application/json, */*;q=0.5" : call.accept) + "\r\n";
+  if (!call.last_event_id.empty()) bytes += "Last-Event-ID: " + call.last_event_id + "\r\n";
   if (!call.if_match.empty()) bytes += "If-Match: " + call.if_match + "\r\n";
   if (call.method != "GET") {
     bytes += "Content-Type: application/json\r\n";
@@ -104,27 +107,50 @@ void parse(Parser& parser, std::string& pending, const std::string& path) {
   }
 }
 
-void receive(Parser& parser, int socket, const std::string& path) {
+bool is_stream(const Parser& parser) {
+  const auto type = parser.get()[http::field::content_type];
+  return std::string_view{type.data(), type.size()}.starts_with(kStream);
+}
+
+// What has come of a stream goes on to whoever takes it.
+void hand_out(Parser& parser, const std::function<void(std::string_view)>& take,
+              const std::string& path) {
+  if (!parser.is_header_done() || !is_stream(parser)) return;
+  if (!take) throw Failure{Exit::usage, path + ": has no end: masqctl events prints it"};
+  take(parser.get().body());
+  parser.get().body().clear();
+}
+
+void receive(Parser& parser, int socket, const std::string& path,
+             const std::function<void(std::string_view)>& take) {
   std::array<char, 64 << 10> bytes;
   std::string pending;
   while (!parser.is_done()) {
     const ssize_t size = recv(socket, bytes.data(), bytes.size(), 0);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) unreachable(path, "masqgated does not answer");
+    if (size == 0 && parser.is_header_done() && is_stream(parser)) return;
     if (size <= 0) unreachable(path, "masqgated closed the connection without an answer");
     pending.append(bytes.data(), static_cast<std::size_t>(size));
     parse(parser, pending, path);
+    hand_out(parser, take, path);
   }
 }
 
 }  // namespace
 
 Reply send(const std::string& socket_path, const Call& call) {
+  return follow(socket_path, call, {});
+}
+
+Reply follow(const std::string& socket_path, const Call& call,
+             const std::function<void(std::string_view)>& take) {
   const UniqueFd socket = connect_to(socket_path);
   write_all(socket.get(), bytes_of(call));
   Parser parser;
   parser.body_limit(kMaxBody);
-  receive(parser, socket.get(), socket_path);
+  parser.eager(true);
+  receive(parser, socket.get(), socket_path, take);
   const auto& message = parser.get();
   const auto field = [&](http::field name) {
     const auto value = message[name];

@@ -1,7 +1,9 @@
-// One request to masqgated over its unix socket, one answer (RFC 9112), or words why not.
+// One request to masqgated over its unix socket, one answer (RFC 9112), or words why not. An answer
+// that has no end is handed out as it comes.
 
 #pragma once
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -31,7 +33,8 @@ struct Call {
   std::string target{};    // "/v1/status"
   std::string accept{};    // media type, where it is not JSON
   std::string if_match{};  // entity tag with its quotes
-  std::string body{};      // JSON
+  std::string last_event_id{};
+  std::string body{};  // JSON
 };
 
 struct Reply {
@@ -43,6 +46,11 @@ struct Reply {
 
 // Throws Failure{unreachable}, with what to do about it.
 Reply send(const std::string& socket_path, const Call& call);
+
+// The same for a stream of events: its bytes go to `take`, until the router ends the connection. Any
+// other answer is returned at once, whole.
+Reply follow(const std::string& socket_path, const Call& call,
+             const std::function<void(std::string_view)>& take);
 
 // A value of a query parameter, or a part of a path.
 std::string percent_encode(std::string_view value);

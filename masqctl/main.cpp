@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "masqctl/commands.hpp"
+#include "masqctl/event_commands.hpp"
 #include "masqctl/ipmasqadm.hpp"
 #include "masqctl/old_tools.hpp"
 #include "masqctl/rule_commands.hpp"
@@ -31,6 +32,7 @@ struct Arguments {
   bool unused = false, rejudges = false;
   RuleArguments rule{};
   SetArguments set{};
+  EventArguments events{};
   std::vector<std::string> historic{};  // words of an old tool
 };
 
@@ -141,6 +143,11 @@ void add_views(CLI::App& app, Arguments& given, Action& action) {
   app.add_subcommand("drops", "dropped packets by reason")->parse_complete_callback([&] {
     action = show_drops;
   });
+  CLI::App* events = app.add_subcommand("events", "what happens, a line each, until interrupted");
+  events->add_option("--types", given.events.types, "only these, such as divert,config.changed");
+  events->add_option("--after", given.events.after, "begin behind the event with this id");
+  events->parse_complete_callback(
+      [&] { action = [&](const Context& context) { follow_events(context, given.events); }; });
   CLI::App* raw = app.add_subcommand("get", "print any resource as it comes");
   raw->add_option("PATH", given.path, "such as net/ip_masquerade, or /healthz")->required();
   raw->parse_complete_callback(

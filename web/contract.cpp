@@ -34,12 +34,13 @@ std::string without_variables(const std::string& url) {
 
 Offer of_node(const state::Node& node) {
   Offer offer;
-  if (node.read || node.read_text) offer.methods.insert("get");
+  if (node.read || node.read_text || node.events != nullptr) offer.methods.insert("get");
   if (node.write || node.write_text) offer.methods.insert("put");
   if (node.create) offer.methods.insert("post");
   if (node.erase) offer.methods.insert("delete");
   if (node.read) offer.media.insert("application/json");
   if (node.read_text) offer.media.insert("text/plain");
+  if (node.events != nullptr) offer.media.insert("text/event-stream");
   for (const state::Parameter& parameter : node.parameters) offer.parameters.insert(parameter.name);
   return offer;
 }

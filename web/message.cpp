@@ -85,7 +85,7 @@ std::string serialize(const Response& response, Framing framing, std::string_vie
   append(out, "Date", date);
   if (content) {
     if (!response.content_type.empty()) append(out, "Content-Type", response.content_type);
-    append(out, "Content-Length", std::to_string(response.body.size()));
+    if (!response.events) append(out, "Content-Length", std::to_string(response.body.size()));
   }
   append(out, "X-Content-Type-Options", "nosniff");
   append(out, "Cache-Control", "no-cache");

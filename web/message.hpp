@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "daemon/state/events.hpp"
 
 namespace masqgate::web {
 
@@ -38,6 +41,8 @@ struct Response {
   std::string content_type{};  // empty: no content
   std::string body{};
   Fields fields{};
+  // What follows the head is a stream of these, until one side ends the connection.
+  std::shared_ptr<state::Events::Reader> events{};
 };
 
 // An error in the format of RFC 9457. The pointer (RFC 6901, or line and column) may be empty.

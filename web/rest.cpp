@@ -39,6 +39,10 @@ unsigned status_of(Problem problem) {
   return 500;
 }
 
+bool can_be_read(const Node& node) {
+  return node.read || node.read_text || node.events != nullptr;
+}
+
 bool reads(const Request& request) {
   return request.method == "GET" || request.method == "HEAD";
 }
@@ -63,7 +67,7 @@ std::string methods_of(const Node& node) {
   const auto add = [&](bool offered, const char* methods) {
     if (offered) allowed += (allowed.empty() ? "" : ", ") + std::string{methods};
   };
-  add(node.read || node.read_text, "GET, HEAD");
+  add(can_be_read(node), "GET, HEAD");
   add(node.write || node.write_text, "PUT");
   add(static_cast<bool>(node.create), "POST");
   add(static_cast<bool>(node.erase), "DELETE");
@@ -105,6 +109,22 @@ std::optional<Response> refuse_precondition(const Node& node, const Request& req
   const bool is_missing = node.version && current.empty();
   if (!is_missing && names_tag(*if_match, current)) return std::nullopt;
   return problem(412, "the document was changed since the version in If-Match");
+}
+
+// The stream that was asked for: WHATWG HTML, section 9.2. HEAD asks for its head only.
+Response follow(const std::shared_ptr<state::Events>& events, const Request& request,
+                const state::Query& query) {
+  if (count_fields(request.fields, "Last-Event-ID") > 1)
+    throw Error{Problem::malformed, "more than one Last-Event-ID field"};
+  const std::string* last = find_field(request.fields, "Last-Event-ID");
+  const auto types = query.find("types");
+  std::set<std::string, std::less<>> wanted;
+  if (types != query.end()) wanted = events->types_of(types->second);
+  std::optional<std::string_view> last_id;
+  if (last != nullptr) last_id = *last;
+  Response response{.content_type = "text/event-stream"};
+  response.events = std::make_shared<state::Events::Reader>(events, std::move(wanted), last_id);
+  return response;
 }
 
 Response list(const state::Tree& tree, std::string_view folder) {
@@ -189,7 +209,7 @@ asio::awaitable<Response> Rest::dispatch(const Request& request, Target target) 
 }
 
 asio::awaitable<Response> Rest::operate(const Node& node, const Request& request, Target target) {
-  if (reads(request) && (node.read || node.read_text)) {
+  if (reads(request) && can_be_read(node)) {
     auto reading = read(node, request, std::move(target));
     co_return co_await std::move(reading);
   }
@@ -211,13 +231,16 @@ asio::awaitable<Response> Rest::operate(const Node& node, const Request& request
 asio::awaitable<Response> Rest::read(const Node& node, const Request& request, Target target) {
   check_parameters(node, target.query);
   const std::string* accept = find_field(request.fields, "Accept");
-  const bool as_text = node.read_text && (!node.read || prefers_text(accept));
+  const bool is_only_text = !node.read && node.events == nullptr;
+  const bool as_text = node.read_text && (is_only_text || prefers_text(accept));
   Response response;
   if (as_text) {
     check_no_parameters(target.query);  // they are the document's
     auto reading = node.read_text();
     std::string text = co_await std::move(reading);
     response = content(kText, std::move(text));
+  } else if (node.events != nullptr) {
+    response = follow(node.events, request, target.query);
   } else {
     // Taken before the document: a tag that is too old costs a refused write, never a lost one.
     const std::string tag = entity_tag(node);
@@ -232,7 +255,7 @@ asio::awaitable<Response> Rest::read(const Node& node, const Request& request, T
     }
     if (!tag.empty()) response.fields.push_back({"ETag", tag});
   }
-  if (node.read && node.read_text) response.fields.push_back({"Vary", "Accept"});
+  if (!is_only_text && node.read_text) response.fields.push_back({"Vary", "Accept"});
   co_return response;
 }
 

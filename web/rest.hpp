@@ -1,6 +1,7 @@
 // The REST door: URL to node, method to operation, state::Error to problem+json.
 //
-//   GET, HEAD  /v1/<path>           the node's document, or its text (text-only, or by Accept)
+//   GET, HEAD  /v1/<path>           the node's document, or its text (text-only, or by Accept);
+//                                   or a stream of events, where the node has them
 //   PUT        /v1/<path>           replaces the whole; If-Match where the node has a version
 //   POST       /v1/<path>           the node adds a child; If-Match as for PUT
 //   DELETE     /v1/<path>           the node removes itself; If-Match as for PUT

@@ -59,6 +59,7 @@ void Session::limit_nothing() {
 
 void Session::stop() {
   stopping_ = true;
+  if (stream_) return stream_->stop();
   if (answering_) return;
   asio::error_code ignored;
   socket_.cancel(ignored);
@@ -111,6 +112,11 @@ asio::awaitable<Session::Next> Session::serve_one() {
     response = co_await std::move(answering);
   }
   note_change(request, response);
+  if (response.events && !head_only) {
+    auto following = follow(std::move(response));
+    co_await std::move(following);
+    co_return Next::close;
+  }
   const bool stay = request.keep_alive && !stopping_;
   std::string bytes = bytes_of(response, {.head_only = head_only, .keep_alive = stay});
   auto sending = send(std::move(bytes));
@@ -118,6 +124,19 @@ asio::awaitable<Session::Next> Session::serve_one() {
   answering_ = false;
   if (sent && stay && !stopping_) co_return Next::more;
   co_return sent && !pending_.empty() ? Next::linger : Next::close;
+}
+
+asio::awaitable<void> Session::follow(Response response) {
+  auto sending = send(bytes_of(response, {.keep_alive = false}));
+  const bool sent = co_await std::move(sending);
+  limit_nothing();
+  if (!sent || stopping_) co_return;
+  stream_ = std::make_shared<EventStream>(
+      socket_, std::move(response.events),
+      EventStream::TimeLimits{.silence = limits_.silence, .write = limits_.write});
+  auto running = stream_->run();
+  co_await std::move(running);
+  stream_.reset();
 }
 
 // Reads one request into the parser. Returns what refuses it, if anything does; the parser is not

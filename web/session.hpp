@@ -4,6 +4,8 @@
 //        ▲   idle limit       head limit                        body limit            │ write limit
 //        └────────────────────────────────── keep-alive ──────────────────────────────┘
 //
+// An answer that is a stream of events (event_stream.hpp) goes on until the connection ends.
+//
 // Each arrow has a time limit for the whole of it, not per read: who sends one byte a minute
 // (slow loris) is answered 408 and closed. An error that leaves unread bytes closes in two steps,
 // because a plain close would reset the connection and destroy the answer on its way.
@@ -19,6 +21,7 @@
 #include <string>
 
 #include "web/admission.hpp"
+#include "web/event_stream.hpp"
 #include "web/http_parser.hpp"
 #include "web/message.hpp"
 #include "web/rest.hpp"
@@ -26,11 +29,12 @@
 namespace masqgate::web {
 
 struct TimeLimits {
-  std::chrono::milliseconds idle{60'000};   // between two requests
-  std::chrono::milliseconds head{10'000};   // from the first byte of a request to its empty line
-  std::chrono::milliseconds body{30'000};   // the whole content
-  std::chrono::milliseconds write{30'000};  // until the client has taken an answer
-  std::chrono::milliseconds linger{1'000};  // for a client to read why it was refused
+  std::chrono::milliseconds idle{60'000};     // between two requests
+  std::chrono::milliseconds head{10'000};     // from the first byte of a request to its empty line
+  std::chrono::milliseconds body{30'000};     // the whole content
+  std::chrono::milliseconds write{30'000};    // until the client has taken an answer
+  std::chrono::milliseconds linger{1'000};    // for a client to read why it was refused
+  std::chrono::milliseconds silence{15'000};  // of a stream of events, until a comment
 };
 
 // Who stands at the other end of the unix socket (SO_PEERCRED).
@@ -57,6 +61,7 @@ class Session : public std::enable_shared_from_this<Session> {
   enum class Next { more, close, linger };
 
   asio::awaitable<Next> serve_one();
+  asio::awaitable<void> follow(Response response);
   asio::awaitable<std::optional<Response>> receive(RequestParser& parser);
   asio::awaitable<bool> read_more();
   asio::awaitable<bool> send(std::string bytes);
@@ -72,7 +77,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Rest& rest_;
   TimeLimits limits_;
   std::optional<Peer> peer_;
-  std::string pending_;        // received, not yet parsed; at most one head and one read
+  std::shared_ptr<EventStream> stream_;  // while it is one
+  std::string pending_;                  // received, not yet parsed; at most one head and one read
   unsigned limit_number_ = 0;  // the time limit that counts: an older one that fires late does not
   bool timed_out_ = false;
   bool answering_ = false;

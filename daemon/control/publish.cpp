@@ -198,6 +198,13 @@ asio::awaitable<Json> write_config(Router& router, Json document, Query query) {
 void publish_documents(state::Tree& tree, Router& router, const std::string& version) {
   tree.add("status", {.summary = "What runs, since when, and how full the connection table is.",
                       .read = [&router, version](Query) { return status(router, version); }});
+  tree.add("events",
+           {.summary = "What happens, as it happens; as a text, what has happened lately.",
+            .parameters = {{"types", "only these, such as config.changed,divert"}},
+            .read_text = [&router]() -> asio::awaitable<std::string> {
+              co_return router.events()->text();
+            },
+            .events = router.events()});
   tree.add("ports", {.summary = "Every port with its interfaces, addresses and frame counters.",
                      .read = [&router](Query) { return ports(router); }});
   tree.add(

@@ -1,64 +1,16 @@
 #include "daemon/control/publish_divert.hpp"
 
 #include <algorithm>
-#include <array>
-#include <asio/steady_timer.hpp>
-#include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 #include <charconv>
-#include <cstdio>
-#include <map>
 
-#include "daemon/base/log.hpp"
+#include "daemon/control/divert_events.hpp"
+#include "daemon/control/divert_tables.hpp"
 
 namespace masqgate::control {
 namespace {
 
 using divert::Desk;
-using divert::Listener;
 using state::Json;
-
-// What the desk shows of a listener; the names are those of the columns.
-struct ListenerCopy {
-  divert::Member member = divert::kNoMember;
-  divert::Peer peer;
-  std::string name;
-  std::uint16_t port = 0;
-  bool tee = false, blocked = false, draining = false;
-  std::int16_t priority = 0;
-  std::uint16_t weight = 1;
-  std::uint32_t credit = 0;
-  std::size_t outstanding = 0, queued = 0, queued_bytes = 0;
-  divert::ListenerCounters counters;
-  divert::Latency latency;
-};
-
-struct DeskCopy {
-  std::size_t held = 0, bytes = 0;
-  std::uint64_t rules_gone = 0;
-  struct PortCopy {
-    std::uint16_t number = 0;
-    std::size_t held = 0, bytes = 0, waiting = 0;
-    divert::PortCounters counters;
-  };
-  std::vector<PortCopy> ports;
-  std::vector<ListenerCopy> listeners;
-};
-
-DeskCopy copy_desk(const path::Shard& shard) {
-  const Desk& desk = shard.diverting().desk();
-  DeskCopy copy{desk.held(), desk.held_bytes(), shard.diverting().rules_gone(), {}, {}};
-  for (const Desk::Port& port : desk.ports()) {
-    copy.ports.push_back({port.number, port.held, port.bytes, port.orphans.count, port.counters});
-    for (const divert::Member member : port.members) {
-      const Listener& one = desk.listener(member);
-      copy.listeners.push_back({member, one.peer, one.name, one.number, one.is_tee(), one.blocked,
-                                one.draining, one.priority, one.weight, one.credit, one.given.count,
-                                one.queue.count, one.queue.bytes, one.counters, one.latency});
-    }
-  }
-  return copy;
-}
 
 Json port_document(const DeskCopy::PortCopy& port) {
   const divert::PortCounters& c = port.counters;
@@ -91,7 +43,9 @@ Json listener_document(const ListenerCopy& one) {
            {"name", one.name},
            {"pid", one.peer.process},
            {"uid", one.peer.user},
-           {"tee", one.tee},
+           {"tee", one.is_tee()},
+           {"group", one.group},
+           {"transport", one.transport},
            {"stopped", one.blocked},
            {"draining", one.draining},
            {"priority", one.priority},
@@ -103,6 +57,7 @@ Json listener_document(const ListenerCopy& one) {
            {"delivered", c.delivered},
            {"delivered_bytes", c.bytes},
            {"frames", c.frames},
+           {"avg_batch", one.batch()},
            {"accepted", c.accepted},
            {"modified", c.modified},
            {"dropped", c.dropped},
@@ -122,7 +77,9 @@ Json listener_document(const ListenerCopy& one) {
 }
 
 asio::awaitable<DeskCopy> ask_desk(Router& router) {
-  const auto question = [](path::Shard& shard) { return copy_desk(shard); };
+  const auto question = [](path::Shard& shard) {
+    return copy_desk(shard.diverting().desk(), shard.diverting().rules_gone());
+  };
   co_return co_await router.shard().ask(question);
 }
 
@@ -136,78 +93,56 @@ asio::awaitable<Json> read_divert_state(Router& router) {
   co_return out;
 }
 
-const DeskCopy::PortCopy& port_of(const DeskCopy& copy, const ListenerCopy& one) {
-  return *std::ranges::find(copy.ports, one.port, &DeskCopy::PortCopy::number);
+unsigned number_of(std::string_view name) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const bool is_number = error == std::errc{} && end == name.data() + name.size();
+  if (!is_number) throw state::Error{state::Problem::not_found, "ports and listeners are numbers"};
+  return number;
+}
+
+const DeskCopy::PortCopy& find_port(const DeskCopy& copy, unsigned number) {
+  const auto port = std::ranges::find(copy.ports, number, &DeskCopy::PortCopy::number);
+  if (port == copy.ports.end())
+    throw state::Error{state::Problem::not_found,
+                       "no rule diverts to that port, and nobody listens to it"};
+  return *port;
+}
+
+const ListenerCopy& find_listener(const DeskCopy& copy, unsigned port, unsigned number) {
+  for (const ListenerCopy& one : copy.listeners)
+    if (one.port == port && one.member == number) return one;
+  throw state::Error{state::Problem::not_found, "there is no such listener"};
+}
+
+asio::awaitable<Json> read_port(Router& router, std::string name) {
+  const unsigned number = number_of(name);
+  const DeskCopy copy = co_await ask_desk(router);
+  Json out = port_document(find_port(copy, number));
+  Json& listeners = out["listeners"] = Json::array();
+  for (const ListenerCopy& one : copy.listeners)
+    if (one.port == number) listeners.push_back(listener_document(one));
+  co_return out;
+}
+
+asio::awaitable<Json> read_listener(Router& router, std::vector<std::string> names) {
+  const unsigned port = number_of(names[0]), listener = number_of(names[1]);
+  const DeskCopy copy = co_await ask_desk(router);
+  co_return listener_document(find_listener(copy, port, listener));
 }
 
 // The listener gets no more, and is told when it has answered everything.
-asio::awaitable<void> drain(Router& router, std::string name) {
-  unsigned member = divert::kNoMember;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), member);
-  const bool is_number = error == std::errc{} && end == name.data() + name.size();
-  bool done = false;
-  if (is_number && member < Desk::kMostListeners) {
-    const auto question = [member](path::Shard& shard) {
-      return shard.diverting().desk().drain(static_cast<divert::Member>(member));
-    };
-    done = co_await router.shard().ask(question);
-  }
-  if (!done) throw state::Error{state::Problem::not_found, "there is no such listener"};
-}
-
-// A row for each listener, and one for each port without any.
-std::string divert_text(const DeskCopy& copy) {
-  std::string text =
-      " port   pid   uid name            prio tee outstanding queued  queued_bytes    delivered "
-      "    accepted     modified      dropped     rejected     repeated      expired    full_drop "
-      "   full_pass nobody_drop nobody_pass  redelivered     injected   inject_err        loops   "
-      "      lost avg_batch  p50_us  p99_us\n";
-  const auto add = [&](const ListenerCopy& one, const DeskCopy::PortCopy& port) {
-    const divert::ListenerCounters& c = one.counters;
-    const divert::PortCounters& p = port.counters;
-    const auto wide = [](std::uint64_t number) { return static_cast<unsigned long long>(number); };
-    std::array<char, 512> line{};
-    std::snprintf(
-        line.data(), line.size(),
-        "%5u %5u %5u %-15s %4d %3d %11llu %6llu %13llu %12llu %12llu %12llu %12llu %12llu %12llu "
-        "%12llu %12llu %12llu %11llu %11llu %12llu %12llu %12llu %12llu %12llu %9.1f %7llu %7llu\n",
-        one.port, one.peer.process, one.peer.user, one.name.empty() ? "-" : one.name.c_str(),
-        one.priority, one.tee ? 1 : 0, wide(one.outstanding), wide(one.queued),
-        wide(one.queued_bytes), wide(c.delivered), wide(c.accepted), wide(c.modified),
-        wide(c.dropped), wide(c.rejected), wide(c.repeated), wide(c.expired), wide(p.full_dropped),
-        wide(p.full_passed), wide(p.nobody_dropped), wide(p.nobody_passed), wide(c.redelivered),
-        wide(c.injected), wide(c.inject_refused), wide(p.loops), wide(c.lost),
-        c.frames == 0 ? 0.0 : static_cast<double>(c.delivered) / static_cast<double>(c.frames),
-        wide(one.latency.quantile(0.5)), wide(one.latency.quantile(0.99)));
-    text += line.data();
+asio::awaitable<Json> drain(Router& router, std::vector<std::string> names) {
+  const unsigned port = number_of(names[0]), number = number_of(names[1]);
+  const auto question = [port, number](path::Shard& shard) {
+    Desk& desk = shard.diverting().desk();
+    if (number >= Desk::kMostListeners) return false;
+    const auto member = static_cast<divert::Member>(number);
+    return desk.listener(member).number == port && desk.drain(member);
   };
-  for (const ListenerCopy& one : copy.listeners) add(one, port_of(copy, one));
-  for (const DeskCopy::PortCopy& port : copy.ports) {
-    const bool has_one =
-        std::ranges::find(copy.listeners, port.number, &ListenerCopy::port) != copy.listeners.end();
-    ListenerCopy nobody;
-    nobody.port = port.number;
-    if (!has_one) add(nobody, port);
-  }
-  return text;
-}
-
-// As Linux' /proc/net/netfilter/nfnetlink_queue, for scripts that watch queues there.
-std::string queue_text(const DeskCopy& copy) {
-  constexpr unsigned kWholePackets = 2, kLongest = 65535;
-  std::string text;
-  for (const ListenerCopy& one : copy.listeners) {
-    if (one.tee) continue;
-    const divert::PortCounters& port = port_of(copy, one).counters;
-    std::array<char, 128> line{};
-    std::snprintf(line.data(), line.size(), "%5u %6u %5zu %1u %5u %5llu %5llu %8llu %2d\n",
-                  one.port, one.peer.process, one.outstanding + one.queued, kWholePackets, kLongest,
-                  static_cast<unsigned long long>(port.full_dropped),
-                  static_cast<unsigned long long>(port.died_dropped),
-                  static_cast<unsigned long long>(one.counters.delivered), 1);
-    text += line.data();
-  }
-  return text;
+  const bool done = co_await router.shard().ask(question);
+  if (!done) throw state::Error{state::Problem::not_found, "there is no such listener"};
+  co_return Json{};
 }
 
 state::Node text_node(Router& router, const char* summary, std::string (*text)(const DeskCopy&)) {
@@ -219,63 +154,24 @@ state::Node text_node(Router& router, const char* summary, std::string (*text)(c
   return node;
 }
 
-void log_event(const divert::Event& event) {
-  const std::string port = std::to_string(event.port), pid = std::to_string(event.peer.process);
-  const std::string uid = std::to_string(event.peer.user), why{event.why};
-  switch (event.kind) {
-    case divert::Event::Kind::attached:
-      return log::info("a program listens to diverted packets",
-                       {{"PORT", port}, {"PID", pid}, {"UID", uid}, {"NAME", event.name}});
-    case divert::Event::Kind::drained:
-      return log::info("a program for diverted packets has left",
-                       {{"PORT", port}, {"PID", pid}, {"NAME", event.name}});
-    case divert::Event::Kind::died:
-      return log::notice("a program for diverted packets is gone",
-                         {{"PORT", port},
-                          {"PID", pid},
-                          {"NAME", event.name},
-                          {"PACKETS", std::to_string(event.packets)}});
-    case divert::Event::Kind::closed:
-      return log::notice("a program for diverted packets was sent away: " + why,
-                         {{"PORT", port}, {"PID", pid}, {"UID", uid}, {"NAME", event.name}});
-  }
-}
-
-struct News {
-  std::vector<divert::Event> events;
-  std::map<std::uint16_t, std::uint64_t> full;  // packets that found a port full
-};
-
 }  // namespace
 
-asio::awaitable<void> log_divert(Router& router) {
-  const auto question = [](path::Shard& shard) {
-    News news{shard.diverting().desk().take_events(), {}};
-    for (const Desk::Port& port : shard.diverting().desk().ports())
-      news.full[port.number] = port.counters.full_dropped + port.counters.full_passed;
-    return news;
-  };
-  asio::steady_timer timer{co_await asio::this_coro::executor};
-  std::map<std::uint16_t, std::uint64_t> before;
-  for (;;) {
-    timer.expires_after(std::chrono::milliseconds{500});
-    co_await timer.async_wait(asio::use_awaitable);
-    const News news = co_await router.shard().ask(question);
-    for (const divert::Event& event : news.events) log_event(event);
-    for (const auto& [port, count] : news.full) {
-      const std::uint64_t more = count - before[port];
-      before[port] = count;
-      if (more != 0)
-        log::notice("too many diverted packets wait for a program",
-                    {{"PORT", std::to_string(port)}, {"PACKETS", std::to_string(more)}});
-    }
-  }
-}
-
 void publish_divert(state::Tree& tree, Router& router) {
+  declare_divert_events(*router.events());
   state::Node node{.summary = "Diverted packets: ports, listeners, and what became of them.",
                    .read = [&router](state::Query) { return read_divert_state(router); }};
-  node.remove = [&router](std::string name) { return drain(router, std::move(name)); };
+  const auto port = [&router](std::vector<std::string> names) {
+    return state::Node{
+        .summary = "One port with its listeners.",
+        .read = [&router, name = names[0]](state::Query) { return read_port(router, name); }};
+  };
+  const auto listener = [&router](std::vector<std::string> names) {
+    return state::Node{
+        .summary = "One listener; DELETE drains it.",
+        .read = [&router, names](state::Query) { return read_listener(router, names); },
+        .erase = [&router, names](state::Query) { return drain(router, names); }};
+  };
+  node.branches = {{"{port}", port}, {"{port}/{listener}", listener}};
   tree.add("divert", std::move(node));
   tree.add("net/divert",
            text_node(router, "Programs for diverted packets, a row each.", divert_text));

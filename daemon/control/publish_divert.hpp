@@ -10,8 +10,4 @@ namespace masqgate::control {
 // The router outlives the tree.
 void publish_divert(state::Tree& tree, Router& router);
 
-// Says in the log who comes, who goes and why, and where packets found no room. Runs as long as the
-// router does.
-asio::awaitable<void> log_divert(Router& router);
-
 }  // namespace masqgate::control

@@ -1,6 +1,8 @@
 #include "daemon/control/router.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 #include "daemon/base/log.hpp"
 #include "daemon/base/random.hpp"
@@ -8,6 +10,8 @@
 
 namespace masqgate::control {
 namespace {
+
+using state::Json;
 
 PortPlan plan_of(const PortConfig& port) {
   PortPlan plan;
@@ -45,6 +49,23 @@ void log_all(log::Level level, const std::vector<std::string>& sentences) {
   for (const std::string& sentence : sentences) log::write(level, sentence);
 }
 
+// Another one at each start.
+std::string start_name() {
+  std::array<char, 9> text{};
+  std::snprintf(text.data(), text.size(), "%08x", static_cast<unsigned>(random_key().first));
+  return text.data();
+}
+
+Json changed_members(const Config& before, const Config& after) {
+  const Json one = to_json(before), other = to_json(after);
+  Json members = Json::array();
+  for (const auto& [name, value] : other.items())
+    if (one.value(name, Json{}) != value) members.push_back(name);
+  for (const auto& [name, value] : one.items())
+    if (!other.contains(name)) members.push_back(name);
+  return members;
+}
+
 // The document without the part of its ports that can change at any time.
 state::Json what_stays(const Config& config) {
   state::Json document = to_json(config);
@@ -58,7 +79,9 @@ Router::Router(asio::io_context& context, Config config, std::function<void()> o
     : context_{context},
       config_{std::move(config)},
       on_ready_{std::move(on_ready)},
+      events_{std::make_shared<state::Events>(start_name())},
       host_{config_.runtime + "/undo.json", commands_} {
+  events_->declare("config.changed", "Another configuration is in force.");
   std::vector<PortPlan> plans;
   std::ranges::transform(config_.ports, std::back_inserter(plans), plan_of);
   log_all(log::Level::notice, host_.prepare(std::move(plans)));
@@ -269,6 +292,7 @@ void Router::check(const Config& next) const {
 
 void Router::apply(Config next) {
   refuse_what_needs_a_restart(next);
+  events_->publish("config.changed", Json{{"members", changed_members(config_, next)}});
   config_ = std::move(next);
   publish_divert_access();
   publish_policy();

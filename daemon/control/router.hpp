@@ -19,6 +19,7 @@
 #include "daemon/control/kernel_sync.hpp"
 #include "daemon/control/shard_access.hpp"
 #include "daemon/port/tap_device.hpp"
+#include "daemon/state/events.hpp"
 #include "netlink/socket_owner.hpp"
 
 namespace masqgate::control {
@@ -54,6 +55,8 @@ class Router {
   const KernelView& kernel() const { return kernel_->view(); }
   const netlink::Monitor::Counters& kernel_counters() const { return kernel_->counters(); }
   Time started() const { return started_; }
+  // Where rooms of control tell what happens.
+  const std::shared_ptr<state::Events>& events() const { return events_; }
 
  private:
   struct PortDevices {
@@ -77,6 +80,7 @@ class Router {
   asio::io_context& context_;
   Config config_;
   std::function<void()> on_ready_;
+  std::shared_ptr<state::Events> events_;
   Time started_ = BootClock::now();
   std::vector<PortDevices> devices_;
   netlink::Commands commands_;

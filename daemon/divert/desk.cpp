@@ -278,6 +278,7 @@ void Desk::copy_to_tees(Port& port, Packet& packet, const Terms& terms, const Pl
       continue;
     }
     put(listener, record);
+    if (listener.wants(format::kBindFlows)) note_flow(listener, packet, facts.flow, now);
     ++listener.counters.delivered;
     listener.counters.bytes += record.packet.size();
     want_flush(member);
@@ -336,6 +337,7 @@ void Desk::emit(Listener& listener, Slot slot, Time now) {
   record.header.deadline_us =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(left.count(), 0, 0xffffffff));
   put(listener, record);
+  if (listener.wants(format::kBindFlows)) note_flow(listener, held.packet, held.facts.flow, now);
   held_.remove(listener.queue, slot);
   held.state = State::given;
   held.given = now;
@@ -376,6 +378,7 @@ void Desk::writable(Member member, Time now) {
 void Desk::tick(Time now) {
   now_ = now;
   held_.expire(now, kExpireBudget, [&](Slot slot) { expire(slot); });
+  sweep_flows(now);
 }
 
 // Time is over: for a verdict, or for a listener to come.

@@ -27,6 +27,7 @@
 #include "daemon/divert/access.hpp"
 #include "daemon/divert/flow_lines.hpp"
 #include "daemon/divert/flow_orders.hpp"
+#include "daemon/divert/flow_watch.hpp"
 #include "daemon/divert/listener.hpp"
 
 namespace masqgate::divert {
@@ -71,6 +72,10 @@ class Corridor {
                                                    net::Family family) const noexcept = 0;
   // Both tuples of its connection; false if it has none.
   virtual bool tuples(const Packet& packet, Tuple& original, Tuple& reply) const noexcept = 0;
+  // The packet's connection; false if it has none.
+  virtual bool flow(const Packet& packet, FlowFacts& facts) const noexcept = 0;
+  // Whether a connection that began with this tuple is in the table.
+  virtual bool is_flow(const Tuple& original) const noexcept = 0;
   virtual void mark_connection(const Packet& packet, std::uint32_t mark,
                                std::uint32_t mask) noexcept = 0;
   // Of the rule with this number; empty if it is gone.
@@ -141,9 +146,14 @@ class Desk {
   // No new packets for this listener; when it has none it gets a notice.
   bool drain(Member member);
 
+  // Somebody wants to know of connections that leave the table: tell flow_ended().
+  bool watches_flows() const { return flow_watchers_ != 0; }
+  void flow_ended(const FlowFacts& facts, format::FlowEnd end);
+
   // What has happened since the last call; of more than kMostEvents the oldest are lost.
   std::vector<Event> take_events() { return std::exchange(events_, {}); }
   static constexpr std::size_t kMostEvents = 64;
+  std::uint64_t events_lost() const { return events_lost_; }
 
   void set_access(std::shared_ptr<const Access> access) { access_ = std::move(access); }
   // What rules say, for those that bind.
@@ -212,6 +222,17 @@ class Desk {
   void notice(Listener& listener, std::uint64_t id, format::Code code, std::uint64_t value = 0);
   void finish_drain(Listener& listener);
   void bye(Listener& listener, std::string_view reason);
+  template <typename Header>
+  void add_news(Listener& listener, const Header& record);
+  void tell_lost(Listener& listener);
+  bool may_see(const Listener& who, std::uint16_t port) const;
+  void tell_listener(Listener& to, const Listener& about, format::ListenerEvent event);
+  void tell_listeners(const Listener& about, format::ListenerEvent event);
+  void introduce(Listener& listener);
+  void see_off(const Listener& listener);
+  void note_flow(Listener& listener, const Packet& packet, std::uint64_t flow, Time now);
+  void end_flow(const FlowWatch::Entry& entry, format::FlowEnd end);
+  void sweep_flows(Time now);
   bool bind(Member member, const format::BindHeader& bind, Time now);
   bool bind_problem(Listener& listener, const format::BindHeader& bind, std::string_view& problem);
   void acknowledge(Listener& listener);
@@ -231,9 +252,13 @@ class Desk {
   std::vector<std::uint8_t> port_index_;  // by number; kMostPorts: none
   std::vector<Member> unsent_;            // have something to send
   FlowOrders flows_;
+  FlowWatch watch_;
+  std::size_t flow_watchers_ = 0;
+  bool news_lost_ = false;  // of some listener
   std::shared_ptr<const Access> access_ = std::make_shared<Access>();
   std::vector<Terms> rules_;
   std::vector<Event> events_;
+  std::uint64_t events_lost_ = 0;
 };
 
 }  // namespace masqgate::divert

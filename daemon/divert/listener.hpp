@@ -65,7 +65,9 @@ struct Listener {
   std::uint32_t snapshot = 0;
   std::uint32_t options = 0;
   std::uint32_t permissions = 0;
-  std::uint16_t lost = 0;  // since the last frame
+  std::uint16_t lost = 0;       // since the last frame
+  std::uint64_t news_lost = 0;  // records that found no room in `news`
+  bool sent_away = false;       // it heard why
   std::string name;
   HeldPackets::List queue;
   HeldPackets::List given;
@@ -74,9 +76,16 @@ struct Listener {
   ListenerCounters counters;
   Latency latency;
 
+  bool wants(std::uint16_t flag) const { return (flags & flag) != 0; }
   bool is_tee() const { return (flags & format::kBindTee) != 0; }
   bool is_ordered() const { return (flags & format::kBindOrdered) != 0; }
   bool one_by_one() const { return plain || (flags & format::kBindOneByOne) != 0; }
+  // How it gets its packets: "packed" in frames, "shared" in memory, "plain" one by one and without
+  // records.
+  std::string_view transport() const {
+    if (plain) return "plain";
+    return wants(format::kBindShared) ? "shared" : "packed";
+  }
   bool may(std::uint32_t permission) const { return (permissions & permission) != 0; }
 };
 

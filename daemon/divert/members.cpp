@@ -15,7 +15,8 @@ constexpr std::uint32_t kKnownOptions =
     format::wants(format::Option::user) | format::wants(format::Option::rule_name);
 constexpr std::uint16_t kKnownFlags =
     format::kBindTee | format::kBindSegments | format::kBindPartialSums | format::kBindAnyMember |
-    format::kBindOneByOne | format::kBindShared | format::kBindOrdered;
+    format::kBindOneByOne | format::kBindShared | format::kBindOrdered | format::kBindFlows |
+    format::kBindReflect;
 
 template <typename Header>
 void put_record(Outbox& outbox, format::Kind kind, const Header& header) {
@@ -103,6 +104,7 @@ bool Desk::bind(Member member, const format::BindHeader& bind, Time now) {
   ++port.counters.attached;
   tell(Event::Kind::attached, listener);
   if (!listener.plain) acknowledge(listener);
+  introduce(listener);
   if (!listener.is_tee()) adopt_orphans(port, now);
   want_flush(member);
   return true;
@@ -191,6 +193,7 @@ void Desk::forget(Member member, Time now) {
   std::erase(port.members, member);
   if (!listener.draining) ++port.counters.deaths;
   tell(listener.draining ? Event::Kind::drained : Event::Kind::died, listener);
+  see_off(listener);
   // A program that is started anew finds what comes meanwhile.
   for (const Terms& terms : rules_)
     if (terms.port == port.number && terms.death == Death::redeliver && !listener.is_tee())
@@ -238,6 +241,7 @@ void Desk::notice(Listener& listener, std::uint64_t id, format::Code code, std::
 // Said at once: the channel will be closed behind it.
 void Desk::bye(Listener& listener, std::string_view reason) {
   tell(Event::Kind::closed, listener, reason);
+  listener.sent_away = true;
   send(listener);
   if (listener.plain) {
     listener.channel->send(std::as_bytes(std::span{reason}));
@@ -257,7 +261,10 @@ void Desk::bye(Listener& listener, std::string_view reason) {
 }
 
 void Desk::tell(Event::Kind kind, const Listener& listener, std::string_view why) {
-  if (events_.size() == kMostEvents) events_.erase(events_.begin());
+  if (events_.size() == kMostEvents) {
+    events_.erase(events_.begin());
+    ++events_lost_;
+  }
   events_.push_back({kind, listener.number, listener.peer, listener.name, why,
                      listener.given.count + listener.queue.count});
 }

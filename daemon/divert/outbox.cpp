@@ -49,13 +49,7 @@ std::size_t store(std::span<std::byte, 16> to, net::IpAddress address) {
 }
 
 void add_tuple(OptionWriter& to, format::Option option, const Tuple& tuple) {
-  format::TupleValue value{};
-  store(std::as_writable_bytes(std::span{value.source}), tuple.source_address);
-  store(std::as_writable_bytes(std::span{value.destination}), tuple.destination_address);
-  value.source_port = tuple.source_port;
-  value.destination_port = tuple.destination_port;
-  value.protocol = net::number(tuple.protocol);
-  value.version = tuple.source_address.is_v4() ? 4 : 6;
+  const format::TupleValue value = tuple_value(tuple);
   to.add(option, std::as_bytes(std::span{&value, 1}));
 }
 
@@ -111,6 +105,17 @@ std::uint32_t flags_of(const Packet& packet, const Facts& facts) {
 }
 
 }  // namespace
+
+format::TupleValue tuple_value(const Tuple& tuple) {
+  format::TupleValue value{};
+  store(std::as_writable_bytes(std::span{value.source}), tuple.source_address);
+  store(std::as_writable_bytes(std::span{value.destination}), tuple.destination_address);
+  value.source_port = tuple.source_port;
+  value.destination_port = tuple.destination_port;
+  value.protocol = net::number(tuple.protocol);
+  value.version = tuple.source_address.is_v4() ? 4 : 6;
+  return value;
+}
 
 Outbox::Outbox(Channel* channel)
     : channel_{channel},

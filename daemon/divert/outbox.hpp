@@ -75,6 +75,7 @@ struct PacketRecord {
   } options;
 };
 
+format::TupleValue tuple_value(const Tuple& tuple);
 // Bytes that it takes, padding included.
 std::size_t size_of(const PacketRecord& record);
 // to: exactly that many.

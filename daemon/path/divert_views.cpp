@@ -47,6 +47,7 @@ Verdict Diverting::show(Packet& packet) {
     const divert::Facts facts = facts_of(packet, hook, View::after);
     if (tee != nullptr) {
       packet.not_remembered = true;
+      if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;
       desk_.tee(packet, tee->terms, place, facts, shard_.now());
     } else if (divert == nullptr) {
       count_gone_rule();

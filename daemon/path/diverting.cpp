@@ -19,6 +19,11 @@ using divert::Release;
 using divert::View;
 using firewall::Hook;
 
+std::uint64_t flow_of(const Tuple& tuple, HashKey key) {
+  const std::uint64_t high = tuple.hash({key.second, ~key.first});
+  return high << 32 | tuple.hash(key);
+}
+
 // The same both ways. Of a connection its first tuple: several first packets may be away before one
 // of them is confirmed, and they belong together.
 std::uint64_t flow_of(const Packet& packet, HashKey key) {
@@ -29,8 +34,29 @@ std::uint64_t flow_of(const Packet& packet, HashKey key) {
     tuple = std::min(tuple, tuple.inverted());
   const bool no_ports = packet.is_fragment && tuple.source_port == 0;
   const std::uint64_t fragment = no_ports ? packet.fragment_id : 0;
-  const std::uint64_t high = tuple.hash({key.second, ~key.first});
-  return (high << 32 | tuple.hash(key)) ^ fragment;
+  return flow_of(tuple, key) ^ fragment;
+}
+
+divert::FlowFacts flow_facts(const Connection& connection, HashKey key) {
+  divert::FlowFacts facts;
+  facts.flow = flow_of(connection.original, key);
+  facts.original = connection.original;
+  facts.reply = connection.reply;
+  for (std::size_t i = 0; i < 2; ++i) {
+    facts.packets[i] = connection.halves[i].packets;
+    facts.bytes[i] = connection.halves[i].bytes;
+  }
+  facts.confirmed = connection.has(Connection::kConfirmed);
+  return facts;
+}
+
+format::FlowEnd flow_end(const Connection& connection, Time now) {
+  using enum conntrack::TcpState;
+  const auto state = connection.tcp_state;
+  const bool is_tcp = connection.original.protocol == net::Protocol::tcp;
+  if (is_tcp && (state == time_wait || state == close || state == last_ack))
+    return format::FlowEnd::closed;
+  return connection.expires() <= now ? format::FlowEnd::timed_out : format::FlowEnd::removed;
 }
 
 std::uint32_t tracking_of(const Packet& packet) {
@@ -114,6 +140,7 @@ std::optional<Verdict> Diverting::take(Packet& packet, Hook hook,
   if (terms.view == View::before) show_as_it_came(packet, facts);
   if (is_copy) {
     packet.not_remembered = true;
+    if (packet.connection != nullptr) packet.connection_serial = packet.connection->serial;
     desk_.tee(packet, terms, place, facts, shard_.now());
     show_inside_again(packet, facts);
     return std::nullopt;
@@ -314,6 +341,25 @@ bool Diverting::tuples(const Packet& packet, Tuple& original, Tuple& reply) cons
   original = connection->original;
   reply = connection->reply;
   return true;
+}
+
+bool Diverting::flow(const Packet& packet, divert::FlowFacts& facts) const noexcept {
+  const Connection* connection = packet.connection;
+  if (connection == nullptr || connection->serial != packet.connection_serial ||
+      !connection->has(Connection::kInUse))
+    return false;
+  facts = flow_facts(*connection, shard_.connections().key());
+  return true;
+}
+
+bool Diverting::is_flow(const Tuple& original) const noexcept {
+  const conntrack::Found found = shard_.connections().find(original);
+  return found.connection != nullptr && found.direction == Direction::original;
+}
+
+void Diverting::removed(const Connection& connection, Time now) noexcept {
+  if (!desk_.watches_flows()) return;
+  desk_.flow_ended(flow_facts(connection, shard_.connections().key()), flow_end(connection, now));
 }
 
 void Diverting::mark_connection(const Packet& packet, std::uint32_t mark,

@@ -36,6 +36,8 @@ class Diverting final : divert::Corridor {
   void tick(Time now);
   // masqgate ends: what is held goes on, or is dropped. Says how many.
   std::size_t end(bool pass, Time now);
+  // A connection has left the table: those who have seen packets of it may want to know.
+  void removed(const conntrack::Connection& connection, Time now) noexcept;
   divert::Desk& desk() { return desk_; }
   const divert::Desk& desk() const { return desk_; }
   // Packets that went on without their rule, because it was gone.
@@ -53,6 +55,8 @@ class Diverting final : divert::Corridor {
   std::optional<net::IpAddress> address_of(PortIndex port,
                                            net::Family family) const noexcept override;
   bool tuples(const Packet& packet, Tuple& original, Tuple& reply) const noexcept override;
+  bool flow(const Packet& packet, divert::FlowFacts& facts) const noexcept override;
+  bool is_flow(const Tuple& original) const noexcept override;
   void mark_connection(const Packet& packet, std::uint32_t mark,
                        std::uint32_t mask) noexcept override;
   std::string_view rule_name(std::uint32_t rule) const noexcept override;

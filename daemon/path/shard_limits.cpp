@@ -37,6 +37,7 @@ void Shard::removed(const Connection& c) noexcept {
     hosts_.release_port(nat::inside_of(c).address, prefix);
   if (c.has(Connection::kOfHost)) hosts_.release_session(c.original.source_address, prefix);
   helpers_.removed(c, now_);
+  diverting_.removed(c, now_);
 }
 
 // At an outside address whose rule says so; the firewall's rules have had their say.

@@ -14,6 +14,7 @@
 #include <asio/awaitable.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -64,6 +65,7 @@ struct Created {
   Json shown;
 };
 
+class Events;
 struct Node;
 // Nodes below a node whose names are not known beforehand.
 struct Branch {
@@ -91,6 +93,8 @@ struct Node {
   // Removes the node itself, or what the query names of it; null, or what to show.
   std::function<asio::awaitable<Json>(Query)> erase{};
   std::vector<Branch> branches{};
+  // Who reads the node follows these (REST: server-sent events).
+  std::shared_ptr<Events> events{};
 };
 
 class Tree {

@@ -22,11 +22,13 @@ class WithRouter(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.socket = os.path.join(self.folder.name, "api.sock")
+        self.routers = []
 
     def start(self):
         router = subprocess.Popen([SERVER, self.socket, "-", "8", "20000"], stdout=subprocess.PIPE)
         self.addCleanup(router.communicate)
         self.addCleanup(router.terminate)
+        self.routers.append(router)
         self.assertTrue(router.stdout.readline().startswith(b"ready"))
 
     def file(self, text):
@@ -58,6 +60,30 @@ class Views(WithRouter):
                     self.assertIn(word, shown)
                 self.assertIsInstance(json.loads(self.ctl(command, "--json")), dict)
                 self.assertIsInstance(json.loads(self.ctl("--json", command)), dict)
+
+    def test_events_are_lines(self):
+        def follow(*arguments):
+            process = subprocess.Popen([MASQCTL, "--socket", self.socket, "events", *arguments], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+            self.addCleanup(process.communicate)
+            self.addCleanup(process.kill)
+            return process
+
+        path = self.file('{"ports": {}}')
+        self.ctl("config", "apply", path)
+        for arguments in (("--after", "5eed-0"), ("--after", "5eed-0", "--types", "config")):
+            self.assertRegex(follow(*arguments).stdout.readline(), r"^\d{4}-.*Z config\.changed version=2\n$")
+        shown = json.loads(follow("--json", "--after", "5eed-0").stdout.readline())
+        self.assertEqual((shown["id"], shown["type"], shown["version"]), ("5eed-1", "config.changed", 2))
+        self.assertIn("nothing", self.ctl("events", "--types", "nothing", code=1))
+        self.assertIn("Last-Event-ID", self.ctl("events", "--after", "x", code=1))
+        self.ctl("events", "--after", "a\nb", code=2)
+        self.assertIn("masqctl events", self.ctl("get", "events", code=2))
+        last = follow("--after", "5eed-0")
+        last.stdout.readline()
+        self.routers[0].terminate()
+        self.assertIn("closed the connection", last.communicate(timeout=PATIENCE)[1])
+        self.assertEqual(last.returncode, 3)
 
     def test_rules_one_at_a_time(self):
         self.assertEqual(self.ctl("rules", "show", "forward", "ssh"), '{\n  "id": "ssh"\n}\n')

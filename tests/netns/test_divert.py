@@ -356,9 +356,9 @@ def doors(lab):
     ping = ("ping", "-c", "1", "-W", "5", l.SERVER)
     lab.alice.run(*ping)
     row = lab.masqgate.text("net/divert").splitlines()[1].split()
-    check_equal(row[:6], [str(PORT), str(os.getpid()), str(os.getuid()), "one", "0", "0"], "the row")
+    check_equal(row[:7], [str(PORT), str(os.getpid()), str(os.getuid()), "one", "0", "flow", "packed"], "the row")
     check_equal(lab.masqgate.text("net/netfilter/nfnetlink_queue").split()[0], str(PORT), "the queue")
-    lab.masqgate.rest.delete("/v1/divert/" + state(lab)["listeners"][0]["id"])
+    lab.masqgate.rest.delete(f"/v1/divert/{PORT}/" + state(lab)["listeners"][0]["id"])
     l.wait_until(lambda: state(lab)["listeners"][0]["draining"], "draining")
     two = Accepting(lambda p: p.accept(), name="two")
     seen = len(one.seen)
@@ -371,7 +371,7 @@ def doors(lab):
     l.wait_until(lambda: "for diverted packets has left" in log.output() and "NAME=two" in log.output() and
                  "for diverted packets is gone PORT=2299" in log.output(), "the log to tell")
     try:
-        lab.masqgate.rest.delete("/v1/divert/63")
+        lab.masqgate.rest.delete(f"/v1/divert/{PORT}/63")
         raise l.Failed("a listener that is not there was drained")
     except r.Refused as refused:
         check_equal(refused.status, 404, "status")

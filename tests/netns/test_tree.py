@@ -161,7 +161,7 @@ def own_files(lab):
     words = [line.split() for line in path.splitlines()]
     stages = [word[1] for word in words if word[0] == "forward"]
     check_equal(stages, ["defragment", "syn_proxy", "track", "prerouting", "dnat", "route", "ttl", "forward", "postrouting",
-                         "snat", "leaving", "help", "confirm", "fit", "resolve", "transmit"], "stages")
+                         "snat", "leaving", "help", "confirm", "show", "fit", "resolve", "transmit"], "stages")
     check(all(int(word[2]) > 0 for word in words if word[0] == "forward"), f"a stage without packets:\n{path}")
     for reason, count in lab.masqgate.rest.get("/v1/drops")["drops"].items():
         check(count == 0 or reason in drops, f"{reason} in:\n{drops}")

@@ -50,6 +50,8 @@ struct Heard {
   std::vector<format::PacketHeader> packets;
   std::vector<Octets> bytes;  // of the packets
   std::vector<format::NoticeHeader> notices;
+  std::vector<format::FlowHeader> flows;
+  std::vector<format::ListenerHeader> listeners;
   std::vector<std::string> byes;
   std::vector<format::BoundHeader> bounds;
   unsigned lost = 0;
@@ -67,6 +69,10 @@ inline Heard hear(FakeChannel& channel) {
         heard.bytes.emplace_back(data.begin(), data.end());
       } else if (const auto notice = record->as<format::NoticeHeader>(format::Type::notice)) {
         heard.notices.push_back(*notice);
+      } else if (const auto flow = record->as<format::FlowHeader>(format::Type::flow)) {
+        heard.flows.push_back(*flow);
+      } else if (const auto other = record->as<format::ListenerHeader>(format::Type::listener)) {
+        heard.listeners.push_back(*other);
       } else if (const auto bound = record->as<format::BoundHeader>(format::Type::bound)) {
         heard.bounds.push_back(*bound);
       } else if (record->type == format::Type::bye) {
@@ -126,6 +132,16 @@ struct FakeCorridor final : Corridor {
     reply = packet.tuple.inverted();
     return true;
   }
+  bool is_admitted = true;  // connections are in the table
+  bool flow(const Packet& packet, FlowFacts& facts) const noexcept override {
+    facts.flow = next_flow;
+    facts.original = packet.tuple;
+    facts.reply = packet.tuple.inverted();
+    facts.packets = {3, 1};
+    return next_flow != 0;
+  }
+  std::uint64_t next_flow = 1;  // that packets belong to; 0: to none
+  bool is_flow(const Tuple&) const noexcept override { return is_admitted; }
   std::uint32_t connection_mark = 0;
   void mark_connection(const Packet&, std::uint32_t mark, std::uint32_t mask) noexcept override {
     connection_mark = (connection_mark & ~mask) | (mark & mask);

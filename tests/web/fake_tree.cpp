@@ -84,6 +84,7 @@ Json configure(FakeRouter& router, Json document, const Query& query) {
   if (!dry) {
     router.config = std::move(document);
     ++router.version;
+    router.events->publish("config.changed", Json{{"version", router.version}});
   }
   return Json{{"applied", !dry}, {"changes", changes}};
 }
@@ -254,6 +255,13 @@ Node forwards_node(const char* rows) {
 
 }  // namespace
 
+std::shared_ptr<state::Events> FakeRouter::make_events() {
+  auto events = std::make_shared<state::Events>("5eed");
+  events->declare("config.changed", "the configuration");
+  events->declare("test.flood", "many");
+  return events;
+}
+
 std::vector<int> FakeRouter::all_connections() {
   std::vector<int> ids(kConnections);
   std::iota(ids.begin(), ids.end(), 1);
@@ -282,6 +290,10 @@ state::Tree fake_tree(FakeRouter& router) {
   tree.add("ports", Node{.summary = "ports", .read = constant(Json{{"ports", {lan}}})});
   tree.add("connections", connections_node(router));
   tree.add("config", config_node(router));
+  tree.add("events", Node{.summary = "what happens",
+                          .parameters = {{"types", "only these"}},
+                          .read_text = constant_text("the last ones\n"),
+                          .events = router.events});
   tree.add("drops", Node{.summary = "drops",
                          .read = constant(drops),
                          .read_text = constant_text("ttl 3\npolicy 12\n")});
@@ -289,7 +301,15 @@ state::Tree fake_tree(FakeRouter& router) {
                         .read = constant(Json{{"stages", {"track", "route"}}}),
                         .read_text = constant_text("track → route\n")});
   Node divert{.summary = "divert", .read = constant(Json{{"ports", Json::array()}})};
-  divert.remove = [](std::string) -> awaitable<void> { co_return; };
+  const auto port = [](const std::vector<std::string>&) {
+    return Node{.summary = "a port", .read = constant(Json{{"port", 2222}})};
+  };
+  const auto listener = [](const std::vector<std::string>&) {
+    return Node{.summary = "a listener",
+                .read = constant(Json{{"id", "0"}}),
+                .erase = [](Query) -> awaitable<Json> { co_return Json{}; }};
+  };
+  divert.branches = {{"{port}", port}, {"{port}/{listener}", listener}};
   tree.add("divert", std::move(divert));
   for (const char* path : {"net/divert", "net/netfilter/nfnetlink_queue"})
     tree.add(path, Node{.summary = path, .read_text = constant_text("")});

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "daemon/state/events.hpp"
 #include "daemon/state/tree.hpp"
 
 namespace masqgate::tests {
@@ -14,8 +15,10 @@ struct FakeRouter {
   int version = 1;
   std::string ip_forward = "1\n";
   std::vector<int> connections = all_connections();
+  std::shared_ptr<state::Events> events = make_events();
 
   static std::vector<int> all_connections();
+  static std::shared_ptr<state::Events> make_events();
 };
 
 // The router has to outlive the tree.

@@ -21,8 +21,10 @@ using namespace masqgate;
 
 namespace {
 
-// Nodes that a router does not have: one that breaks, one that waits at the gate, a large one.
-void add_odd_nodes(state::Tree& tree, asio::steady_timer& gate, int& version) {
+// Nodes that a router does not have: one that breaks, one that waits at the gate, a large one, one
+// that says as many events of 1000 bytes as it is told.
+void add_odd_nodes(state::Tree& tree, asio::steady_timer& gate, int& version,
+                   const std::shared_ptr<state::Events>& events) {
   tree.add("test/broken",
            state::Node{.summary = "", .read = [](state::Query) -> asio::awaitable<state::Json> {
                          throw std::runtime_error("secret");
@@ -46,6 +48,13 @@ void add_odd_nodes(state::Tree& tree, asio::steady_timer& gate, int& version) {
   };
   slow.version = [&version] { return std::to_string(version); };
   tree.add("test/slow", std::move(slow));
+  state::Node flood{.summary = ""};
+  flood.write = [events](state::Json count, state::Query) -> asio::awaitable<state::Json> {
+    for (int i = 0; i < count.get<int>(); ++i)
+      events->publish("test.flood", state::Json{{"text", std::string(1000, 'x')}});
+    co_return nullptr;
+  };
+  tree.add("test/flood", std::move(flood));
   tree.add("test/large",
            state::Node{.summary = "", .read_text = []() -> asio::awaitable<std::string> {
                          co_return std::string(8 << 20, 'x');
@@ -58,13 +67,18 @@ int serve(char** argv) {
   state::Tree tree = tests::fake_tree(router);
   asio::steady_timer gate{context, asio::steady_timer::time_point::max()};
   int version = 1;
-  add_odd_nodes(tree, gate, version);
+  add_odd_nodes(tree, gate, version, router.events);
 
   web::Options options{.socket = argv[1]};
   if (std::string{argv[2]} != "-") options.tcp = argv[2];
   options.max_sessions = std::stoul(argv[3]);
   const std::chrono::milliseconds limit{std::stol(argv[4])};
-  options.limits = {.idle = limit, .head = limit, .body = limit, .write = limit, .linger = limit};
+  options.limits = {.idle = limit,
+                    .head = limit,
+                    .body = limit,
+                    .write = limit,
+                    .linger = limit,
+                    .silence = limit};
   web::Server server{context, tree, options};
   server.start();
   bool stopped = false;

@@ -17,6 +17,7 @@ whole batches and answer them at once:
 The format of frames is told in docs/divert.md.
 """
 import asyncio
+import collections
 import ipaddress
 import os
 import socket as _socket
@@ -36,18 +37,22 @@ INJECT = struct.Struct("<IHHQQIIIIIIB3x4s")
 NOTICE = struct.Struct("<IHHQIIQ")
 BIND = struct.Struct("<IHHHHhHIIII32s")
 BOUND = struct.Struct("<IHHHHhHIIIIIIIBBBBIIQ")
-assert (FRAME.size, PACKET.size, VERDICT.size, INJECT.size, NOTICE.size, BIND.size, BOUND.size) == \
-    (16, 96, 40, 56, 32, 64, 64)
+FLOW = struct.Struct("<IHHQBBHI16s16sHHBBH16s16sHHBBHQQQQ")
+LISTENER = struct.Struct("<IHHBBHIIIhHHHBBBBI32s")
+assert (FRAME.size, PACKET.size, VERDICT.size, INJECT.size, NOTICE.size, BIND.size, BOUND.size,
+        FLOW.size, LISTENER.size) == (16, 96, 40, 56, 32, 64, 64, 136, 72)
 
 _LENGTH, _ID = struct.Struct("<I").unpack_from, struct.Struct("<Q").unpack_from
 
 CONTROL, PACKETS, VERDICTS, NOTICES = range(4)
+T_FLOW, T_LISTENER = 5, 6
 T_PACKET, T_VERDICT, T_INJECT, T_NOTICE, T_BIND, T_BOUND, T_DRAIN, T_BYE = 1, 2, 3, 4, 18, 19, 23, 24
 ACCEPT, DROP, REPEAT_AT, REQUEUE, REJECT, HOLD, ACCEPT_UPTO, DROP_UPTO = range(8)
 MODIFIED, SET_MARK, SET_FLOWMARK, FLOW_OFFLOAD, FLOW_BLOCK, KEEP_CHECKSUMS, NO_MORE_DIVERT = 1, 2, 4, 8, 16, 32, 128
 PORT, HOST, NET, PROHIBITED, RESET = range(5)  # how to reject
 MAY = {"listen": 1, "tee": 2, "inject": 4, "inject_spoofed": 8, "set_mark": 16, "steer": 32, "see_link": 64,
        "see_user": 128}
+BIND_FLOWS, BIND_REFLECT = 256, 512
 BIND_TEE, BIND_SEGMENTS, BIND_PARTIAL_SUMS, BIND_ORDERED, BIND_ANY_MEMBER = 1, 4, 8, 16, 64
 TEE, FRAGMENT, REASSEMBLED, TRUNCATED, REDELIVERED, FIRST_OF_FLOW, INJECTED, IPV6 = \
     1, 2, 4, 64, 256, 512, 1024, 4096
@@ -57,6 +62,10 @@ CODES = ("", "expired", "unknown_id", "bad_packet", "not_allowed", "loop", "no_i
          "lost", "drained", "not_known")
 OPTIONS = {"in_if": 1, "out_if": 2, "in_address": 3, "link": 4, "original": 5, "reply": 6, "user": 7, "rule": 8}
 UDP, TCP = 17, 6
+FLOW_ENDS = ("", "closed", "timed_out", "removed", "not_admitted", "forgotten")
+LISTENER_EVENTS = ("", "was_there", "came", "left")
+LISTENER_ENDS = ("", "drained", "died", "sent_away")
+MOST_EVENTS = 10000  # that wait in a Listener; of more, the oldest are lost
 
 
 class Refused(Exception):
@@ -71,6 +80,51 @@ class Notice:
 
     def __repr__(self):
         return f"Notice({self.code}, id={self.id:#x})"
+
+
+def _word(words, number):
+    return words[number] if number < len(words) else str(number)
+
+
+class Tuple:
+    """One direction of a conversation."""
+
+    __slots__ = ("src", "dst", "sport", "dport", "protocol")
+
+    def __init__(self, src, dst, sport, dport, protocol, version, _):
+        size = 4 if version == 4 else 16
+        self.src, self.dst = (ipaddress.ip_address(bytes(one[:size])) for one in (src, dst))
+        self.sport, self.dport, self.protocol = sport, dport, protocol
+
+    def __repr__(self):
+        return f"{self.protocol} {self.src}:{self.sport} > {self.dst}:{self.dport}"
+
+
+class Flow:
+    """A flow that this listener is given packets of starts, or ends (flows=True). packets and bytes: both ways."""
+
+    def __init__(self, record):
+        fields = FLOW.unpack_from(record)
+        self.flow, self.started, self.port = fields[3], fields[4] == 1, fields[6]
+        self.end = "" if self.started else _word(FLOW_ENDS, fields[5])
+        self.original, self.reply = Tuple(*fields[8:15]), Tuple(*fields[15:22])
+        self.packets, self.bytes = fields[22:24], fields[24:26]
+
+    def __repr__(self):
+        return f"Flow({self.original}, {'starts' if self.started else self.end}, packets={self.packets})"
+
+
+class Other:
+    """Another listener that was_there, came or left (reflect=True)."""
+
+    def __init__(self, record):
+        (_, _, _, event, end, self.port, self.pid, self.uid, self.gid, self.priority, self.weight, self.flags, _,
+         self.nobody, self.full, self.late, self.death, self.deadline_ms, name) = LISTENER.unpack_from(record)
+        self.event, self.end = _word(LISTENER_EVENTS, event), _word(LISTENER_ENDS, end)
+        self.name = name.rstrip(b"\0").decode()
+
+    def __repr__(self):
+        return f"Other({self.event}, port={self.port}, pid={self.pid}, name={self.name!r})"
 
 
 def _padded(size, to=8):
@@ -304,8 +358,11 @@ class Listener:
     """A connection that is bound to a port. Not for several threads at once."""
 
     def __init__(self, port, name="", socket=SOCKET, priority=0, weight=1, credit=0, snapshot=0, options=(),
-                 tee=False, segments=False, any_member=False, ordered=False, permissions=(), default="accept"):
+                 tee=False, segments=False, any_member=False, ordered=False, permissions=(), default="accept", flows=False,
+                 reflect=False, on_event=None):
         self.default, self.notices, self.lost = default, [], 0
+        self.events = collections.deque(maxlen=MOST_EVENTS)  # Flow and Other; or on_event is called with each
+        self._on_event = on_event or self.events.append
         self._out, self._size, self._waiting, self._current = [], 0, [], None
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
@@ -314,7 +371,8 @@ class Listener:
             for one in permissions:
                 wanted |= MAY[one]
             flags = (BIND_TEE if tee else 0) | (BIND_SEGMENTS if segments else 0) | \
-                (BIND_ANY_MEMBER if any_member else 0) | (BIND_ORDERED if ordered else 0)
+                (BIND_ANY_MEMBER if any_member else 0) | (BIND_ORDERED if ordered else 0) | \
+                (BIND_FLOWS if flows else 0) | (BIND_REFLECT if reflect else 0)
             asked = sum(1 << OPTIONS[one] for one in options)
             self.socket.send(_frame(CONTROL, [BIND.pack(
                 BIND.size, T_BIND, BIND.size, port, flags, priority, weight, credit, snapshot, asked, wanted,
@@ -376,6 +434,10 @@ class Listener:
         for kind, record, header in records(memoryview(frame)):
             if kind == T_NOTICE:
                 self.notices.append(Notice(*NOTICE.unpack_from(record)[3:]))
+            elif kind == T_FLOW:
+                self._on_event(Flow(record))
+            elif kind == T_LISTENER:
+                self._on_event(Other(record))
             elif kind == T_BOUND:
                 self.bound = BOUND.unpack_from(record)
             elif kind == T_BYE:
@@ -390,6 +452,15 @@ class Listener:
                 if not self._receive():
                     return
             yield self._waiting.pop(0)
+
+    def follow(self):
+        """Events as they come, for who looks at nothing else. Packets wait meanwhile, for take() or a loop."""
+        while True:
+            while self.events:
+                yield self.events.popleft()
+            self.flush()
+            if not self._receive():
+                return
 
     def take(self):
         """The packets that are there now, without waiting; their verdicts may be said at any time, and
