@@ -80,6 +80,7 @@ def directions(lab):
             arrives = False  # nobody else may have our address
         what = f"{chain}, IPv{family}, {how.__name__}"
         check_equal(is_answered(lab, chain, family, 5 if arrives else 0.3), arrives, f"{what}: answered")
+        l.wait_until(lambda: len(one.seen) > seen and state(lab)["held"] == 0, f"{what}: a verdict")
         check_equal(([packet.hook for packet in one.seen[seen:]], one.listener.notices), ([chain], []), f"{what}: seen")
         one.what = give_back
     count = {reason: count - before.get(reason, 0) for reason, count in drops(lab).items()}
@@ -99,11 +100,13 @@ def both_directions(lab):
     listeners = [Accepting(give_back, port) for port in (2301, 2302)]
     page = lab.alice.run("curl", "-sS", "--max-time", "20", f"http://{l.SERVER}/").stdout
     check_equal(len(page), 300000, "bytes of the page")
-    l.wait_until(lambda: state(lab)["held"] == 0, "verdicts")
-    ways = [[sum((p.dport if to_server else p.sport) == 80 for p in one.seen) for to_server in (True, False)]
-            for one in listeners]
-    check_equal(ways[0], ways[1], "packets to and from the server, behind the first program and the second one")
-    check(min(ways[0]) > 2, f"packets: {ways}")
+
+    def ways():
+        """How many packets each program saw to the server, and from it."""
+        return [[sum((p.dport if to_server else p.sport) == 80 for p in one.seen) for to_server in (True, False)]
+                for one in listeners]
+    l.wait_until(lambda: ways()[0] == ways()[1] and state(lab)["held"] == 0, "both programs to see the same packets")
+    check(min(ways()[0]) > 2, f"packets: {ways()}")
     for one in listeners:
         one.close()
 
@@ -242,7 +245,7 @@ def requeued(lab):
 @story("Linux: programs come and go as fast as they can, under load: nothing is lost, and the last one goes on",
        needs_masqgate=True)
 def come_and_go(lab):
-    start(lab, PORT, protocol="udp")
+    start(lab, {"port": PORT, "deadline_ms": 30000, "grace_ms": 30000}, protocol="udp")
 
     def race():
         rounds = 0
