@@ -117,7 +117,7 @@ struct PacketHeader {
   U16 port;
   std::uint8_t hook = 0;       // 1 input, 2 forward, 3 output, 4 prerouting, 5 postrouting
   std::uint8_t direction = 0;  // 0 in, 1 out, 2 forwarded
-  std::uint8_t hops = 0;       // how often it was diverted or injected before
+  std::uint8_t hops = 0;       // how often it was diverted or injected, this time too
   std::uint8_t protocol = 0;
   U16 network_offset;
   U16 transport_offset;

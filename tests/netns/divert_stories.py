@@ -52,10 +52,10 @@ def state(lab):
 class Accepting(threading.Thread):
     """A listener in this process that does `what` with each packet."""
 
-    def __init__(self, what, **options):
+    def __init__(self, what, port=PORT, **options):
         super().__init__(daemon=True)
         self.what, self.seen = what, []
-        self.listener = divert.open(PORT, retry=10, **options)
+        self.listener = divert.open(port, retry=10, **options)
         self.start()
 
     def run(self):

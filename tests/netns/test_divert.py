@@ -220,7 +220,7 @@ while True:
 """ % PORT
 
 
-@story("F1: a program that mixes up addresses and gives packets back in another order loses none", needs_masqgate=True)
+@story("F1, complaint 1: a program that mixes up addresses and gives packets back in another order loses none", needs_masqgate=True)
 def mixed_up(lab):
     if "DIVERT_PRELOAD" not in os.environ:
         return

@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using FateKind = Desk::Fate::Kind;
 
-TEST_CASE("D1: nobody listens: drop, pass, reject, as the rule says") {
+TEST_CASE("D1, complaint 12: nobody listens: drop, pass, reject, as the rule says") {
   DivertLab lab;
   CHECK(lab.divert("a").kind == FateKind::drop);
   CHECK(lab.divert("a").reason == DropReason::divert_nobody);
@@ -25,7 +25,9 @@ TEST_CASE("D1: nobody listens: drop, pass, reject, as the rule says") {
   CHECK(lab.desk.ports()[0].counters.nobody_passed == 1);
 }
 
-TEST_CASE("D1: nobody listens and the rule says hold: who comes in time gets all, in order") {
+TEST_CASE(
+    "D1, complaint 12: nobody listens and the rule says hold: who comes in time gets all, in "
+    "order") {
   DivertLab lab;
   lab.terms.nobody = Nobody::hold;
   CHECK(lab.divert("a").kind == FateKind::held);
@@ -70,7 +72,9 @@ TEST_CASE("D3: packets of one turn share a frame; verdicts by id, in any order")
   CHECK(lab.desk.held_bytes() == 0);
 }
 
-TEST_CASE("D3: a verdict said twice, for an unknown id or an old generation is a notice, no harm") {
+TEST_CASE(
+    "D3, complaint 9: a verdict said twice, for an unknown id or an old generation is a notice, no "
+    "harm") {
   DivertLab lab;
   auto client = lab.connect();
   lab.divert("a");
@@ -282,7 +286,7 @@ TEST_CASE("D3: of different priorities, the lower one sees what the higher one a
   CHECK(lab.texts() == "a ");
 }
 
-TEST_CASE("D3: a tee gets copies and holds nothing up, even when it is stuck") {
+TEST_CASE("D3, complaint 11: a tee gets copies and holds nothing up, even when it is stuck") {
   DivertLab lab{{.packets = 1024, .bytes = 1 << 20, .port_packets = 1024}};
   auto bind = DivertLab::binding();
   bind.flags = format::kBindTee;
@@ -459,7 +463,7 @@ TEST_CASE("D3: options that were asked for stand between header and packet") {
   CHECK(header->payload_offset == 28);
 }
 
-TEST_CASE("D3: rubbish closes the connection with a reason") {
+TEST_CASE("D3, complaint 10: rubbish closes the connection with a reason") {
   DivertLab lab;
   auto client = lab.connect();
   const auto complaint = [&](Octets frame) {
