@@ -21,7 +21,7 @@ std::string event_text(const state::Events::Event& event) {
   return "id: " + event.id + "\nevent: " + event.type + "\ndata: " + event.data + "\n\n";
 }
 
-EventStream::EventStream(Socket& socket, std::shared_ptr<state::Events::Reader> reader,
+EventStream::EventStream(Socket& socket, std::shared_ptr<state::EventReader> reader,
                          TimeLimits limits)
     : socket_{socket},
       reader_{std::move(reader)},

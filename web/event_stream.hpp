@@ -34,7 +34,7 @@ class EventStream : public std::enable_shared_from_this<EventStream> {
   };
 
   // The socket outlives run(); the head of the response has been written.
-  EventStream(Socket& socket, std::shared_ptr<state::Events::Reader> reader, TimeLimits limits);
+  EventStream(Socket& socket, std::shared_ptr<state::EventReader> reader, TimeLimits limits);
   // Returns when the stream is at its end. The caller keeps the object for so long.
   asio::awaitable<void> run();
   void stop();
@@ -49,7 +49,7 @@ class EventStream : public std::enable_shared_from_this<EventStream> {
   void end();
 
   Socket& socket_;
-  std::shared_ptr<state::Events::Reader> reader_;
+  std::shared_ptr<state::EventReader> reader_;
   TimeLimits limits_;
   asio::steady_timer news_, too_slow_;
   std::string told_;  // the id that the client knows

@@ -9,7 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/state/events.hpp"
+namespace masqgate::state {
+class EventReader;
+}
 
 namespace masqgate::web {
 
@@ -42,7 +44,7 @@ struct Response {
   std::string body{};
   Fields fields{};
   // What follows the head is a stream of these, until one side ends the connection.
-  std::shared_ptr<state::Events::Reader> events{};
+  std::shared_ptr<state::EventReader> events{};
 };
 
 // An error in the format of RFC 9457. The pointer (RFC 6901, or line and column) may be empty.

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "daemon/base/log.hpp"
+#include "daemon/state/events.hpp"
 #include "daemon/state/json_text.hpp"
 #include "web/contract.hpp"
 #include "web/negotiation.hpp"
@@ -123,7 +124,7 @@ Response follow(const std::shared_ptr<state::Events>& events, const Request& req
   std::optional<std::string_view> last_id;
   if (last != nullptr) last_id = *last;
   Response response{.content_type = "text/event-stream"};
-  response.events = std::make_shared<state::Events::Reader>(events, std::move(wanted), last_id);
+  response.events = std::make_shared<state::EventReader>(events, std::move(wanted), last_id);
   return response;
 }
 

@@ -73,7 +73,7 @@ void Events::publish(std::string_view type, const Json& data) {
     kept_ -= size_of(ring_.front());
     ring_.pop_front();
   }
-  for (Reader* reader : readers_)
+  for (EventReader* reader : readers_)
     if (reader->on_news_) reader->on_news_();
 }
 
@@ -119,13 +119,13 @@ std::string Events::text() const {
   return text;
 }
 
-Events::Reader::Reader(std::shared_ptr<Events> events, std::set<std::string, std::less<>> types,
-                       std::optional<std::string_view> last_id)
+EventReader::EventReader(std::shared_ptr<Events> events, std::set<std::string, std::less<>> types,
+                         std::optional<std::string_view> last_id)
     : events_{std::move(events)}, types_{std::move(types)}, had_{events_->last_} {
   if (events_->readers_.size() >= events_->limits_.readers)
     throw Error{Problem::unavailable, "too many follow the events already"};
   if (last_id) {
-    const Place place = events_->place_of(*last_id);
+    const Events::Place place = events_->place_of(*last_id);
     const std::uint64_t before = events_->first() - 1;  // the newest that is not kept
     if (place.other_start)
       missed_ = Json{{"why", "the router was started anew"}};
@@ -136,11 +136,11 @@ Events::Reader::Reader(std::shared_ptr<Events> events, std::set<std::string, std
   events_->readers_.push_back(this);
 }
 
-Events::Reader::~Reader() {
+EventReader::~EventReader() {
   std::erase(events_->readers_, this);
 }
 
-std::optional<Events::Event> Events::Reader::next() {
+std::optional<Events::Event> EventReader::next() {
   if (fell_behind())
     missed_ = Json{{"why", "they came faster than they were read"},
                    {"events", events_->first() - 1 - had_}};
@@ -149,11 +149,11 @@ std::optional<Events::Event> Events::Reader::next() {
     data.update(*missed_);
     missed_.reset();
     had_ = std::max(had_, events_->first() - 1);
-    return Event{id(), std::string{kMissed}, line_of(data)};
+    return Events::Event{id(), std::string{kMissed}, line_of(data)};
   }
   while (had_ < events_->last_) {
-    const Kept& kept = events_->at(++had_);
-    if (wants(kept.type)) return Event{id(), kept.type, kept.data};
+    const Events::Kept& kept = events_->at(++had_);
+    if (wants(kept.type)) return Events::Event{id(), kept.type, kept.data};
   }
   return std::nullopt;
 }

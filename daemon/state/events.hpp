@@ -28,6 +28,8 @@
 
 namespace masqgate::state {
 
+class EventReader;
+
 class Events {
  public:
   struct Limits {
@@ -41,7 +43,6 @@ class Events {
     std::string type;
     std::string data;  // one JSON object in one line of ASCII
   };
-  class Reader;
 
   // start: one to sixteen hexadecimal digits that no other start has.
   explicit Events(std::string start);
@@ -69,6 +70,7 @@ class Events {
   std::size_t readers() const { return readers_.size(); }
 
  private:
+  friend class EventReader;
   struct Kept {
     std::string type, data;
   };
@@ -83,21 +85,21 @@ class Events {
   std::deque<Kept> ring_;
   std::size_t kept_ = 0;    // bytes
   std::uint64_t last_ = 0;  // number of the newest; 0: none yet
-  std::vector<Reader*> readers_;
+  std::vector<EventReader*> readers_;
 };
 
 // Somebody who follows.
-class Events::Reader {
+class EventReader {
  public:
   // From now on; or behind the event with this id. types: empty for all. Throws Error: malformed,
   // or unavailable if there are too many.
-  Reader(std::shared_ptr<Events> events, std::set<std::string, std::less<>> types,
-         std::optional<std::string_view> last_id);
-  Reader(const Reader&) = delete;
-  ~Reader();
+  EventReader(std::shared_ptr<Events> events, std::set<std::string, std::less<>> types,
+              std::optional<std::string_view> last_id);
+  EventReader(const EventReader&) = delete;
+  ~EventReader();
 
   // The next one that it wants; empty if it has had all.
-  std::optional<Event> next();
+  std::optional<Events::Event> next();
   // Where it stands: who comes back with this id misses nothing.
   std::string id() const { return events_->id_of(had_); }
   // What it has not had yet is not kept any more; next() would say so.
