@@ -1,7 +1,7 @@
 // A program's end of diverted packets: bind to a port, take batches, say verdicts.
 //
 //   masqgate::divert::client::Listener listener{2222, {.name = "demo"}};
-//   for (;;)
+//   while (!listener.is_gone())
 //     for (auto& packet : listener.receive())
 //       if (is_fine(packet.bytes())) packet.accept(); else packet.drop();
 //
