@@ -18,7 +18,7 @@ def nobody(lab):
     start(lab, PORT, protocol="icmp")
     ping = ("ping", "-c", "1", "-W", "1", l.SERVER)
     check(lab.alice.run(*ping, check=False).returncode != 0, "a packet passed although nobody listens")
-    check(lab.masqgate.rest.get("/v1/drops")["drops"]["divert_nobody"] >= 1, "no drop was counted")
+    l.wait_until(lambda: lab.masqgate.rest.get("/v1/drops")["drops"]["divert_nobody"] >= 1, "a drop to be counted")
     config = lab.masqgate.rest.get("/v1/config")
     config["firewall"]["forward"]["rules"][0]["action"] = {"divert": {"port": PORT, "nobody": "pass"}}
     lab.masqgate.rest.put("/v1/config", config)
