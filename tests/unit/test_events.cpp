@@ -24,7 +24,7 @@ struct Room {
 };
 
 // "one 1 | two 2": all that the reader gets now.
-std::string all(Events::Reader& reader) {
+std::string all(EventReader& reader) {
   std::string text;
   while (const auto event = reader.next()) {
     const Json data = Json::parse(event->data);
@@ -50,7 +50,7 @@ Problem problem_of(auto call) {
 TEST_CASE("events: who reads from now on gets what comes, of the types that he wants") {
   Room room;
   room.publish("room.one", 1);
-  Events::Reader everything{room.room, {}, {}}, one{room.room, {"room.one"}, {}};
+  EventReader everything{room.room, {}, {}}, one{room.room, {"room.one"}, {}};
   CHECK(all(everything).empty());
   room.publish("room.two", 2);
   room.publish("room.one", 3);
@@ -66,7 +66,7 @@ TEST_CASE("events: who comes back with his last id misses nothing") {
   for (int n = 1; n <= 3; ++n) room.publish("other", n);
   for (int had = 0; had <= 3; ++had) {
     const std::string id = "1a-" + std::to_string(had);
-    Events::Reader reader{room.room, {}, id};
+    EventReader reader{room.room, {}, id};
     std::string wanted;
     for (int n = had + 1; n <= 3; ++n)
       wanted += (wanted.empty() ? "other " : " | other ") + std::to_string(n);
@@ -77,15 +77,15 @@ TEST_CASE("events: who comes back with his last id misses nothing") {
 TEST_CASE("events: what is not kept any more is told, and so is another start") {
   Room room;
   for (int n = 1; n <= 7; ++n) room.publish("other", n);
-  Events::Reader late{room.room, {"room.one"}, "1a-1"};
+  EventReader late{room.room, {"room.one"}, "1a-1"};
   CHECK(all(late) == "missed of 2");  // whatever types he wants
-  Events::Reader elsewhere{room.room, {}, "2b-100"};
+  EventReader elsewhere{room.room, {}, "2b-100"};
   CHECK(all(elsewhere) == "missed | other 4 | other 5 | other 6 | other 7");
 }
 
 TEST_CASE("events: a reader whom the ring passes over has fallen behind") {
   Room room;
-  Events::Reader reader{room.room, {}, {}};
+  EventReader reader{room.room, {}, {}};
   for (int n = 1; n <= 4; ++n) room.publish("other", n);
   CHECK_FALSE(reader.fell_behind());
   room.publish("other", 5);
@@ -96,13 +96,13 @@ TEST_CASE("events: a reader whom the ring passes over has fallen behind") {
 
 TEST_CASE("events: the ring is bounded in bytes too, and one event is") {
   Room room{{.events = 1000, .bytes = 2000, .largest = 300}};
-  Events::Reader reader{room.room, {}, "1a-0"};
+  EventReader reader{room.room, {}, "1a-0"};
   for (int n = 1; n <= 100; ++n)
     room.events.publish("other", Json{{"n", n}, {"text", std::string(100, 'x')}});
   CHECK(room.events.text().size() < 2000);
   CHECK(reader.fell_behind());
   room.events.publish("other", Json{{"n", 1}, {"text", std::string(400, 'x')}});
-  Events::Reader last{room.room, {}, "1a-100"};
+  EventReader last{room.room, {}, "1a-100"};
   const auto event = last.next();
   REQUIRE(event);
   CHECK(Json::parse(event->data).at("too_long") == true);
@@ -112,11 +112,11 @@ TEST_CASE("events: the ring is bounded in bytes too, and one event is") {
 TEST_CASE("events: readers are woken, and there is a limit to them") {
   Room room;
   int woken = 0;
-  Events::Reader first{room.room, {}, {}};
+  EventReader first{room.room, {}, {}};
   first.on_news([&] { ++woken; });
   {
-    Events::Reader second{room.room, {}, {}};
-    CHECK(problem_of([&] { Events::Reader third{room.room, {}, {}}; }) == Problem::unavailable);
+    EventReader second{room.room, {}, {}};
+    CHECK(problem_of([&] { EventReader third{room.room, {}, {}}; }) == Problem::unavailable);
   }
   CHECK(room.events.readers() == 1);
   room.publish("other", 1);
@@ -157,7 +157,7 @@ TEST_CASE("events: types are named one by one or as all of a room") {
 TEST_CASE("events: whatever a program calls itself, an event is one line of ASCII") {
   Room room;
   room.events.publish("other", Json{{"name", "a\nb\r\x7f\xff\xc3\xa4"}});
-  Events::Reader reader{room.room, {}, "1a-0"};
+  EventReader reader{room.room, {}, "1a-0"};
   const auto event = reader.next();
   REQUIRE(event);
   for (const char c : event->data) CHECK((c >= ' ' && c <= '~'));
