@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }();
   try {
     if (data[0] == 0) {
-      state::Events::Reader reader{events, {}, text};
+      state::EventReader reader{events, {}, text};
       int count = 0;
       while (reader.next()) ++count;
       if (count > 4) std::abort();
