@@ -8,8 +8,8 @@ import sys
 import lab as l
 import router as r
 import servers
-from divert_stories import (CLIENTS, EXAMPLES, LISTENER, PORT, Accepting, divert, example, program, send_numbers, start,
-                            state, stop)
+from divert_stories import (CLIENTS, EXAMPLES, LISTENER, NUMBERS, PORT, Accepting, divert, example, program,
+                            send_numbers, start, state, stop)
 from story import check, check_equal, main, story
 
 
@@ -339,6 +339,7 @@ def errno_storm(lab):
         l.wait_until(lambda: state(lab)["listeners"][0]["accepted"] > 100, "verdicts")
         lab.router.ip("link set dev wan0 down")
         before = state(lab)["listeners"][0]["accepted"]
+        lab.alice.run(sys.executable, "-c", NUMBERS, l.SERVER, "9000", "200", "0.005")
         l.wait_until(lambda: state(lab)["listeners"][0]["accepted"] > before + 100, "verdicts while it is down")
         lab.router.ip("link set dev wan0 up")
     send_numbers(lab, 2000, flap, pause=0.005)
