@@ -332,7 +332,9 @@ def delay_and_loss(lab):
 @story("complaint 2: an interface goes down while verdicts come: the program hears no error and goes on",
        needs_masqgate=True)
 def errno_storm(lab):
-    start(lab, PORT, protocol="udp")
+    config = r.configuration()  # diverted before the route is asked, which may be gone when the verdict comes
+    config["firewall"]["prerouting"] = {"rules": [{"id": "look", "protocol": "udp", "action": {"divert": PORT}}]}
+    lab.masqgate.start(config)
     listener = program()
 
     def flap():
