@@ -3,7 +3,8 @@
 //   id = generation << 32 | slot        found in one step, stale ones are told apart
 //
 // A slot is on one list at most: of a listener's queue, of what a listener was given, or of those
-// whose listener is gone. Beside that it may stand in a line (flow_lines.hpp). Nothing is allocated after the start.
+// whose listener is gone. Beside that it may stand in a line (flow_lines.hpp). Nothing is allocated
+// after the start.
 
 #pragma once
 

@@ -25,11 +25,16 @@ with divert.open(%d, retry=10) as d:
 """ % PORT
 
 
-def start(lab, action, access=(), **match):
+def start_with(lab, action, settings=None, **match):
+    """The router with a first rule "look" in forward that does `action`; `settings` is the section "divert"."""
     config = r.configuration()
-    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": {"divert": action}})
-    config["divert"] = {"access": list(access)}
+    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": action})
+    config["divert"] = settings or {}
     lab.masqgate.start(config)
+
+
+def start(lab, action, access=(), **match):
+    start_with(lab, {"divert": action}, {"access": list(access)}, **match)
 
 
 def program(text=LISTENER, **how):
@@ -60,16 +65,29 @@ class Accepting(threading.Thread):
 
     def run(self):
         try:
-            for packet in self.listener:
-                self.seen.append(packet)
-                self.what(packet)
+            self.take_all()
         except (OSError, divert.Refused):
             pass  # closed
+
+    def take_all(self):
+        for packet in self.listener:
+            self.seen.append(packet)
+            self.what(packet)
 
     def close(self):
         self.listener.socket.shutdown(socket.SHUT_RDWR)
         self.join()
         self.listener.close()
+
+
+def last_words(listener):
+    """Why masqgate sends it away."""
+    try:
+        while listener._receive():
+            pass
+    except divert.Refused as refused:
+        return str(refused)
+    raise l.Failed("nothing was said")
 
 
 NUMBERS = """

@@ -4,7 +4,6 @@
 Debian's Python, because pip and scapy of its packages are for that one.
 """
 import os
-import pathlib
 import re
 import shutil
 import subprocess

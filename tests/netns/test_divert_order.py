@@ -1,49 +1,23 @@
 #!/usr/bin/env python3
 """Issue 6: in which order, with which addresses and how whole diverted packets reach real programs, and leave them."""
-import pathlib
-import socket
 import sys
-import threading
 
 import lab as l
 import router as r
+from divert_stories import PORT, Accepting, divert
+from divert_stories import start_with as start
 from story import check, check_equal, main, story
 
-CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"
-sys.path.insert(0, str(CLIENTS))
-import masqgate_divert as divert  # pylint: disable=wrong-import-position
-
-PORT = 2222
 TIMEOUT = 10
 
 
-def start(lab, action, **match):
-    config = r.configuration()
-    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": action})
-    lab.masqgate.start(config)
+class Program(Accepting):
+    """`what` gets the packets that have come since the last call."""
 
-
-class Program(threading.Thread):
-    """A listener in this process; `what` gets the packets that have come since the last call."""
-
-    def __init__(self, what, **options):
-        super().__init__(daemon=True)
-        self.what, self.seen = what, []
-        self.listener = divert.open(PORT, retry=10, **options)
-        self.start()
-
-    def run(self):
-        try:
-            for batch in self.listener.batches():
-                self.seen += list(batch)
-                self.what(list(batch))
-        except (OSError, divert.Refused):
-            pass  # closed
-
-    def close(self):
-        self.listener.socket.shutdown(socket.SHUT_RDWR)
-        self.join()
-        self.listener.close()
+    def take_all(self):
+        for batch in self.listener.batches():
+            self.seen += list(batch)
+            self.what(list(batch))
 
 
 class Backwards:

@@ -3,22 +3,15 @@
 import contextlib
 import json
 import os
-import pathlib
 import socket
-import subprocess
 import sys
-import threading
 
 import lab as l
 import router as r
 import servers
+from divert_stories import CLIENTS, PORT, Accepting, divert, program, start_with
 from story import check, check_equal, main, story
 
-CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "divert" / "python"
-sys.path.insert(0, str(CLIENTS))
-import masqgate_divert as divert  # pylint: disable=wrong-import-position
-
-PORT = 2222
 HOLDING = """
 import time
 import masqgate_divert as divert
@@ -35,18 +28,7 @@ for _ in range(int(sys.argv[3])):
 
 
 def start(lab, action=PORT, divert_options=None, **match):
-    config = r.configuration()
-    config["firewall"]["forward"]["rules"].insert(0, {"id": "look", **match, "action": {"divert": action}})
-    config["divert"] = divert_options or {}
-    lab.masqgate.start(config)
-
-
-def program(text):
-    """A listener in a process of its own; ready when it has said so."""
-    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(CLIENTS)})
-    check_equal(process.stdout.readline(), "ready\n", "what the listener says")
-    return process
+    start_with(lab, {"divert": action}, divert_options, **match)
 
 
 REFLECT = """
@@ -80,22 +62,12 @@ while datagram := s.recv(1 << 17):
 """
 
 
-class Accepting(threading.Thread):
+class Following(Accepting):
     """A listener in this process that accepts, or does `what`, and keeps its packets and events."""
 
     def __init__(self, port, **options):
-        super().__init__(daemon=True)
-        self.what, self.seen, self.told = lambda p: p.accept(), [], []
-        self.listener = divert.open(port, on_event=self.told.append, **options)
-        self.start()
-
-    def run(self):
-        try:
-            for packet in self.listener:
-                self.seen.append(packet)
-                self.what(packet)
-        except (OSError, divert.Refused):
-            pass  # closed
+        self.told = []
+        super().__init__(lambda p: p.accept(), port, on_event=self.told.append, **options)
 
     def wait_for(self, which):
         """The first event of which `which` holds."""
@@ -103,11 +75,6 @@ class Accepting(threading.Thread):
 
     def find(self, which):
         return next((e for e in list(self.told) if which(e)), None)
-
-    def close(self):
-        self.listener.socket.shutdown(socket.SHUT_RDWR)
-        self.join()
-        self.listener.close()
 
 
 class Followed:
@@ -246,7 +213,7 @@ def followers(lab):
 def flows(lab):
     start(lab)
     servers.Http(lab.server, page=b"x" * 50000)
-    listener = Accepting(PORT, flows=True, segments=True)
+    listener = Following(PORT, flows=True, segments=True)
     check_equal(len(lab.alice.run("curl", "-sS", "--max-time", "20", f"http://{l.SERVER}/").stdout), 50000, "page")
     begun = listener.wait_for(lambda e: e.started and e.original.dport == 80)
     check_equal((str(begun.original.src), str(begun.original.dst)), (l.ALICE, l.SERVER), "between whom")
@@ -268,7 +235,7 @@ def flow_ends(lab):
     config["firewall"]["forward"]["rules"].insert(0, {"id": "look", "protocol": "udp", "action": {"divert": PORT}})
     config["conntrack"] = {"timeouts": {"udp": 1}}
     lab.masqgate.start(config)
-    listener = Accepting(PORT, flows=True)
+    listener = Following(PORT, flows=True)
     flow = send_until(lab, 9000, lambda: listener.find(lambda e: e.started)).flow
     check_equal(listener.wait_for(lambda e: e.flow == flow and not e.started).end, "timed_out", "why it ended")
     listener.what = lambda p: p.drop()
@@ -317,7 +284,7 @@ def rows(lab):
 @story("U2: the file and REST show the same of each port and listener, in every column", needs_masqgate=True)
 def introspection(lab):
     start(lab, protocol="icmp")
-    packed = Accepting(PORT, name="packed one", priority=5)
+    packed = Following(PORT, name="packed one", priority=5)
     plain = lab.router.start(sys.executable, "-c", PLAIN, str(PORT))
     plain.wait_for("listening")
     tee = divert.open(PORT, tee=True, name="tee", any_member=True)
@@ -394,7 +361,7 @@ def every_drop(lab):
     known = [name for name in lab.masqgate.rest.get("/v1/drops")["drops"] if name.startswith("divert_")]
     check_equal(sorted(known), sorted(names), "reasons that this story knows")
     for number, (name, (_, _, what, packets, dies)) in enumerate(REASONS.items()):
-        listener = what and Accepting(2310 + number)
+        listener = what and Following(2310 + number)
         if what:
             listener.what = what
         before = lab.masqgate.rest.get("/v1/drops")["drops"]

@@ -16,19 +16,7 @@ TEST_CASE(
         std::string{chain[0] == 'p' ? R"({"action": {"divert": 2222}}]}})"
                                     : R"({"action": "continue"}]},
                           "forward": {"rules": [{"action": {"divert": 2222}}]}})"}};
-    std::vector<route::Route> table = lab.router.policy.routes->routes();
-    route::Route other;
-    other.destination = *net::Prefix::parse("0.0.0.0/0");
-    other.table = 100;
-    route::NextHop hop;
-    hop.egress = kWan;
-    hop.gateway = address("203.0.113.60");
-    other.next_hops = {hop};
-    table.push_back(other);
-    auto by = route::default_rules();
-    by.push_back({.priority = 100, .mark = 1, .mark_mask = 0xff, .table = 100});
-    lab.router.policy.routes = std::make_shared<route::Table>(table, by);
-    lab.router.apply();
+    lab.router.route_marked(1, kWan, "203.0.113.60");
     lab.connect();
     lab.router.arrive(kLan, question());
     lab.say(DivertLab::verdict(lab.listen().packets.at(0).id, Action::accept),

@@ -6,6 +6,7 @@
 #include "daemon/base/random.hpp"
 #include "daemon/wire/ipv4.hpp"
 #include "tests/path/divert_router.hpp"
+#include "tests/path/fragment_pieces.hpp"
 
 using namespace masqgate;
 using namespace masqgate::test;
@@ -37,21 +38,6 @@ PacketBuilder answered(Lab& lab) {
   const Heard heard = lab.listen();
   if (!heard.packets.empty()) lab.say(heard.packets[0].id, Action::accept);
   return answer_to(lab.router.one(kWan), udp().payload("answer"));
-}
-
-constexpr std::size_t kPiece = 1000;
-
-std::vector<PacketBuilder> pieces_of(const PacketBuilder& whole, std::size_t count) {
-  std::vector<PacketBuilder> pieces;
-  for (std::size_t i = 0; i < count; ++i) {
-    PacketBuilder piece = whole;
-    piece.payload_size(kPiece).fragment(i == 0 ? 0 : 8 + kPiece * i, i + 1 < count);
-    pieces.push_back(piece);
-  }
-  return pieces;
-}
-PacketBuilder datagram(unsigned number, std::string_view host = "192.168.1.10") {
-  return udp().from(host, 4000).to("198.51.100.1", 53).identification(number).no_checksum();
 }
 
 }  // namespace

@@ -58,19 +58,7 @@ TEST_CASE("F3 mark: MFW sends what a rule has marked to the hosts inside") {
 
 TEST_CASE("F3 mark: a routing rule sends marked packets another way") {
   TestRouter router;
-  auto table = std::vector<route::Route>(router.policy.routes->routes().begin(),
-                                         router.policy.routes->routes().end());
-  route::Route other;
-  other.destination = *net::Prefix::parse("0.0.0.0/0");
-  other.table = 100;
-  route::NextHop hop;
-  hop.egress = kWan;
-  hop.gateway = address("203.0.113.60");
-  other.next_hops = {hop};
-  table.push_back(other);
-  auto by = route::default_rules();
-  by.push_back({.priority = 100, .mark = 1, .mark_mask = 0xff, .table = 100});
-  router.policy.routes = std::make_shared<route::Table>(table, by);
+  router.route_marked(1, kWan, "203.0.113.60");
   rules(router, R"({"prerouting": {"rules": [
     {"destination_port": 53, "action": {"mark": "0x01/0xff"}}]},
     "forward": {"rules": [{"mark": "0x1/0x0f", "destination_port": "!53", "action": "drop"}]}})");

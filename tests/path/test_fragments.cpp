@@ -9,6 +9,7 @@
 
 #include "daemon/firewall/firewall_json.hpp"
 #include "daemon/wire/ipv4.hpp"
+#include "tests/path/fragment_pieces.hpp"
 #include "tests/support/test_router.hpp"
 
 using namespace masqgate;
@@ -18,8 +19,6 @@ using fragment::Reassembly;
 
 namespace {
 
-constexpr std::size_t kPiece = 1400;  // bytes of payload, a multiple of eight
-
 struct FragmentRouter : TestRouter {
   explicit FragmentRouter(bool together) : TestRouter{{.region = {}, .max_connections = 4096}} {
     policy.always_defragment = together;
@@ -27,20 +26,6 @@ struct FragmentRouter : TestRouter {
     know(kLan, "192.168.1.11");
   }
 };
-
-// A UDP datagram of that many pieces; the first one has eight bytes more, the header.
-std::vector<PacketBuilder> pieces_of(const PacketBuilder& whole, std::size_t count) {
-  std::vector<PacketBuilder> pieces;
-  for (std::size_t i = 0; i < count; ++i) {
-    PacketBuilder piece = whole;
-    piece.payload_size(kPiece).fragment(i == 0 ? 0 : 8 + kPiece * i, i + 1 < count);
-    pieces.push_back(piece);
-  }
-  return pieces;
-}
-PacketBuilder datagram(unsigned number, std::string_view host = "192.168.1.10") {
-  return udp().from(host, 4000).to("198.51.100.1", 53).identification(number).no_checksum();
-}
 
 std::uint16_t identification(wire::Bytes packet) {
   return wire::load16(packet, 4);

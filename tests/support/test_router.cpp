@@ -71,6 +71,23 @@ void TestRouter::know(PortIndex port, std::string_view text, neighbour::State st
                          state, now_);
 }
 
+void TestRouter::route_marked(std::uint8_t mark, PortIndex egress, std::string_view gateway) {
+  constexpr std::uint32_t kTable = 100;
+  std::vector<route::Route> table{policy.routes->routes().begin(), policy.routes->routes().end()};
+  route::Route other;
+  other.destination = *net::Prefix::parse("0.0.0.0/0");
+  other.table = kTable;
+  route::NextHop hop;
+  hop.egress = egress;
+  hop.gateway = address(gateway);
+  other.next_hops = {hop};
+  table.push_back(other);
+  auto by = route::default_rules();
+  by.push_back({.priority = 100, .mark = mark, .mark_mask = 0xff, .table = kTable});
+  policy.routes = std::make_shared<route::Table>(table, by);
+  apply();
+}
+
 void TestRouter::arrive_frame(PortIndex port, Side side, Octets frame, wire::VnetHeader offload) {
   MemoryInterface& interface = interfaces_[port][static_cast<std::size_t>(side)];
   interface.put(std::move(frame), offload);

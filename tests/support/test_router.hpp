@@ -66,6 +66,8 @@ class TestRouter {
   }
   void know(PortIndex port, std::string_view address,
             neighbour::State state = neighbour::State::usable);
+  // Packets whose mark ends with this byte leave by another gateway (`ip rule fwmark`), from now on.
+  void route_marked(std::uint8_t mark, PortIndex egress, std::string_view gateway);
 
   FakeAsker asker;
 
