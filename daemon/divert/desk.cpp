@@ -87,8 +87,9 @@ Member Desk::choose(Port& port, std::uint64_t flow, std::int32_t below, Time now
       return listeners_[one].queue.count + listeners_[one].given.count;
     });
   if (port.pins.empty()) port.pins.resize(kPins);
+  // The flow's number is a keyed hash already.
   const auto rank = static_cast<std::uint64_t>(listeners_[group[0]].priority);
-  Port::Pin& pin = port.pins[SipHash{key_}.add(flow).add(rank).finish() % kPins];
+  Port::Pin& pin = port.pins[(flow + rank * 0x9e3779b97f4a7c15) % kPins];
   const bool stands = pin.member != kNoMember && pin.serial == serials_[pin.member] &&
                       now - pin.used < kPinLife &&
                       std::ranges::find(members, pin.member) != members.end();

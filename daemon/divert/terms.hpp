@@ -50,12 +50,23 @@ inline constexpr std::size_t kDeepest = 17;
 // rule is gone.
 struct Place {
   struct Step {
-    std::uint32_t rule = 0;
-    std::uint16_t position = 0;
+    std::uint32_t rule;
+    std::uint16_t position;
   };
-  std::array<Step, kDeepest> steps{};
+  std::array<Step, kDeepest> steps;  // `depth` of them, and the first one always; others are unset
   std::uint8_t depth = 0;
   bool at_rule = false;  // ask the rule again, rather than those behind it
+
+  // Not all steps: there is one as a rule, and each diverted packet's place is made and copied.
+  Place() { steps[0] = {0, 0}; }
+  Place(const Place& other) { *this = other; }
+  Place& operator=(const Place& other) {
+    depth = other.depth;
+    at_rule = other.at_rule;
+    steps[0] = other.steps[0];
+    for (std::size_t i = 1; i < depth; ++i) steps[i] = other.steps[i];
+    return *this;
+  }
   const Step& rule() const { return steps[0]; }
   void add(Step step) {
     if (depth < kDeepest) steps[depth++] = step;

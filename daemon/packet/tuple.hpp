@@ -57,6 +57,9 @@ struct Tuple {
   }
 
   constexpr std::uint32_t hash(HashKey secret) const {
+    return static_cast<std::uint32_t>(hash64(secret));
+  }
+  constexpr std::uint64_t hash64(HashKey secret) const {
     SipHash hash{secret};
     if (source_address.is_v4() && destination_address.is_v4()) {
       hash.add(std::uint64_t{source_address.v4_number()} << 32 | destination_address.v4_number());
@@ -67,7 +70,7 @@ struct Tuple {
     hash.add(std::uint64_t{key} << 48 | std::uint64_t{source_port} << 32 |
              std::uint64_t{destination_port} << 16 | std::uint64_t{net::number(protocol)} << 8 |
              (is_icmp_reply != 0 ? 1u : 0u));
-    return static_cast<std::uint32_t>(hash.finish());
+    return hash.finish();
   }
 
   constexpr auto operator<=>(const Tuple&) const = default;

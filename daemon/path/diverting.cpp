@@ -19,9 +19,9 @@ using divert::Release;
 using divert::View;
 using firewall::Hook;
 
+// With another key than the table's: programs see it.
 std::uint64_t flow_of(const Tuple& tuple, HashKey key) {
-  const std::uint64_t high = tuple.hash({key.second, ~key.first});
-  return high << 32 | tuple.hash(key);
+  return tuple.hash64({key.second, ~key.first});
 }
 
 // The same both ways. Of a connection its first tuple: several first packets may be away before one

@@ -115,7 +115,7 @@ Verdict send_back(Shard& shard, Packet& packet) {
 
 Verdict judge(Shard& shard, Packet& packet, Hook hook, const divert::Place* from) {
   const firewall::Ruleset& rules = *shard.policy().ruleset;
-  if (from == nullptr && !rules.diverts())
+  if (from == nullptr && !rules.diverts(hook))
     return carry_out(shard, packet, hook, rules.evaluate(hook, packet, shard.rule_memory()));
   return judge_step_by_step(shard, packet, hook, from);
 }

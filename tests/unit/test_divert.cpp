@@ -528,7 +528,7 @@ TEST_CASE("D3: the layout of a frame, byte for byte") {
   DivertLab lab;
   auto client = lab.connect();
   hear(client->channel);
-  lab.place = {.steps = {{{0x01020304, 4}}}, .depth = 1};
+  lab.place.add({0x01020304, 4});
   lab.divert("x", 0x1122334455667788);
   lab.desk.flush(lab.now);
   const Octets& frame = client->channel.frames.at(0);
