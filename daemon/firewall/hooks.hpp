@@ -30,6 +30,7 @@ struct SetOf {
   constexpr void add(Enum one) {
     bits = static_cast<std::uint8_t>(bits | 1u << static_cast<unsigned>(one));
   }
+  constexpr void add(SetOf all) { bits = static_cast<std::uint8_t>(bits | all.bits); }
   constexpr bool contains(Enum one) const { return (bits >> static_cast<unsigned>(one) & 1u) != 0; }
   constexpr bool operator==(const SetOf&) const = default;
 };

@@ -36,6 +36,9 @@ class Inspection {
     return std::nullopt;
   }
 
+  // The hooks whose packets may come to this chain; after run().
+  HookSet reached(std::size_t chain) const { return reached_[chain]; }
+
  private:
   static constexpr std::size_t kUnknown = ~std::size_t{0};
   static constexpr std::size_t kOpen = kUnknown - 1;  // we stand inside this chain
@@ -100,11 +103,19 @@ class Inspection {
   std::optional<BuildError> inner_;
 };
 
+bool diverts_or_copies(const Rule& rule) {
+  return std::holds_alternative<Divert>(rule.action) || std::holds_alternative<Tee>(rule.action);
+}
+
 }  // namespace
 
 std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Search search) {
-  if (auto error = Inspection{chains}.run()) return *std::move(error);
+  Inspection inspection{chains};
+  if (auto error = inspection.run()) return *std::move(error);
   Ruleset built;
+  for (std::size_t c = 0; c < chains.size(); ++c)
+    if (std::ranges::any_of(chains[c].rules, diverts_or_copies))
+      built.diverting_.add(inspection.reached(c));
   built.chains_ = std::move(chains);
   for (std::size_t c = 0; c < built.chains_.size(); ++c) {
     const Chain& chain = built.chains_[c];
@@ -118,7 +129,6 @@ std::variant<Ruleset, BuildError> Ruleset::build(std::vector<Chain> chains, Sear
   built.number_cells();
   for (const Chain& chain : built.chains_)
     built.finders_.push_back(search == Search::indexed ? RuleFinder{chain.rules} : RuleFinder{});
-  built.diverts_ = !built.divert_terms().empty();
   return built;
 }
 

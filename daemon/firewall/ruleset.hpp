@@ -143,7 +143,8 @@ class Ruleset {
   const std::vector<CellWish>& cells() const noexcept { return cells_; }
 
   const std::vector<Chain>& chains() const noexcept { return chains_; }
-  bool diverts() const noexcept { return diverts_; }  // some rule says divert or tee
+  // Whether a packet may meet a rule there that says divert or tee.
+  bool diverts(Hook hook) const noexcept { return diverting_.contains(hook); }
   // What its rules say about diverted packets.
   std::vector<divert::Terms> divert_terms() const;
 
@@ -170,7 +171,7 @@ class Ruleset {
   std::vector<CellWish> cells_;
   std::vector<std::shared_ptr<const NamedSet>> timed_sets_;  // of which rules ask, and which change
   bool asks_for_time_ = false;
-  bool diverts_ = false;
+  HookSet diverting_;
 };
 
 }  // namespace masqgate::firewall

@@ -224,3 +224,17 @@ TEST_CASE("F3: actions in the wrong place or without sense are refused with thei
     CHECK(refused.sentence.find(c.says) != std::string::npos);
   }
 }
+
+TEST_CASE("D1: packets of a hook go step by step only where a rule that they can meet diverts") {
+  const Ruleset ruleset = rules(R"({
+    "prerouting": {"rules": [{"action": "accept"}]},
+    "forward": {"rules": [{"action": {"jump": "outer"}}]},
+    "leaving": {"rules": [{"action": {"tee": 2223}}]},
+    "outer": {"rules": [{"action": {"jump": "inner"}}]},
+    "inner": {"rules": [{"action": {"divert": 2222}}]},
+    "alone": {"rules": [{"action": {"divert": 2222}}]}})");
+  for (const Hook hook : {Hook::prerouting, Hook::input, Hook::output, Hook::postrouting})
+    CHECK_FALSE(ruleset.diverts(hook));
+  CHECK(ruleset.diverts(Hook::forward));
+  CHECK(ruleset.diverts(Hook::leaving));
+}
