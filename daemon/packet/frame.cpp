@@ -13,7 +13,11 @@ FramePool::FramePool(std::size_t frames) : total_{frames} {
   if (memory == MAP_FAILED) throw std::bad_alloc{};  // at start only
   memory_ = static_cast<std::byte*>(memory);
   free_.reserve(frames);
-  for (std::size_t i = frames; i-- > 0;) free_.push_back(memory_ + i * Frame::kCapacity);
+  // Headers of frames that are in use together would all fall into the same few lines of the cache.
+  constexpr std::size_t kLine = 64, kColours = 31;
+  static_assert(kColours * 2 * kLine <= Frame::kCapacity - Frame::kIpOffset - Frame::kMaxIpSize);
+  for (std::size_t i = frames; i-- > 0;)
+    free_.push_back(memory_ + i * Frame::kCapacity + i % kColours * 2 * kLine);
 }
 
 FramePool::~FramePool() {
