@@ -229,12 +229,12 @@ TEST_CASE("D1: packets of a hook go step by step only where a rule that they can
   const Ruleset ruleset = rules(R"({
     "prerouting": {"rules": [{"action": "accept"}]},
     "forward": {"rules": [{"action": {"jump": "outer"}}]},
-    "leaving": {"rules": [{"action": {"tee": 2223}}]},
+    "input": {"rules": [{"action": {"tee": 2223}}]},
     "outer": {"rules": [{"action": {"jump": "inner"}}]},
     "inner": {"rules": [{"action": {"divert": 2222}}]},
     "alone": {"rules": [{"action": {"divert": 2222}}]}})");
-  for (const Hook hook : {Hook::prerouting, Hook::input, Hook::output, Hook::postrouting})
+  for (const Hook hook : {Hook::prerouting, Hook::output, Hook::postrouting, Hook::leaving})
     CHECK_FALSE(ruleset.diverts(hook));
   CHECK(ruleset.diverts(Hook::forward));
-  CHECK(ruleset.diverts(Hook::leaving));
+  CHECK(ruleset.diverts(Hook::input));
 }
