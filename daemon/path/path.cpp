@@ -56,6 +56,7 @@ constexpr Stage kMadeHere[] = {
     {"snat", stages::snat},
     {"leaving", stages::leaving},
     {"help", stages::help},
+    {"confirm", stages::confirm},  // only what programs inject begins a connection
     {"show", stages::show},
     {"fit", stages::fit},
     {"resolve", stages::resolve},

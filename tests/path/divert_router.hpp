@@ -63,6 +63,18 @@ struct DivertRouter {
   Member member = kNoMember;
 };
 
+// A frame with a packet out of nothing.
+inline Octets injection(const PacketBuilder& packet, format::InjectHeader header = {}) {
+  const Octets data = packet.ip_bytes();
+  header.data_length = static_cast<std::uint32_t>(data.size());
+  Octets record = bytes_of(header);
+  record.insert(record.end(), data.begin(), data.end());
+  record.resize(format::padded(record.size()));
+  const format::U32 length{static_cast<std::uint32_t>(record.size())};
+  std::memcpy(record.data(), &length, 4);
+  return frame_of_records({record});
+}
+
 inline PacketBuilder question(std::string_view text = "question") {
   return udp().from("192.168.1.10", 4000).to("198.51.100.1", 53).payload(text);
 }

@@ -348,16 +348,9 @@ TEST_CASE("D2: injected packets: as received, as sent; only from where they may 
   Lab lab{kForward};
   const auto inject = [&](const PacketBuilder& packet, std::uint8_t direction, std::uint32_t in) {
     format::InjectHeader header;
-    const Octets data = packet.ip_bytes();
-    header.data_length = static_cast<std::uint32_t>(data.size());
     header.direction = direction;
     header.in_interface = in;
-    Octets record = bytes_of(header);
-    record.insert(record.end(), data.begin(), data.end());
-    record.resize(format::padded(record.size()));
-    const format::U32 length{static_cast<std::uint32_t>(record.size())};
-    std::memcpy(record.data(), &length, 4);
-    REQUIRE(lab.desk().receive(lab.member, frame_of_records({record}), lab.router.now()));
+    REQUIRE(lab.desk().receive(lab.member, injection(packet, header), lab.router.now()));
     const Heard heard = lab.listen();
     return heard.notices.empty() ? 0u : heard.notices[0].code.value();
   };
@@ -373,6 +366,31 @@ TEST_CASE("D2: injected packets: as received, as sent; only from where they may 
   lab.desk().forget(lab.member, lab.router.now());
   lab.connect(format::kMayListen);
   CHECK(inject(question(), 0, 1) == not_allowed);
+  CHECK(lab.router.imbalance() == "");
+}
+
+TEST_CASE("D2: what a program sends in the router's name begins a connection, and one only") {
+  constexpr std::size_t kMost = 64;
+  Lab lab{
+      R"({"input": {"policy": "drop", "rules": [{"state": ["established"], "action": "accept"}]}})",
+      {.region = {}, .max_connections = kMost}};
+  lab.connect();
+  format::InjectHeader outward;
+  outward.direction = 1;
+  outward.out_interface = kWan + 1u;
+  const PacketBuilder query = udp().from("203.0.113.7", 999).to("198.51.100.1", 53);
+  for (std::size_t i = 0; i < 4 * kMost; ++i) {
+    REQUIRE(lab.desk().receive(lab.member, injection(query, outward), lab.router.now()));
+    CHECK(lab.listen().notices.empty());
+    lab.router.one(kWan);
+  }
+  CHECK(lab.router.shard.connections().size() == 1);
+  const PacketBuilder answer = udp().from("198.51.100.1", 53).to("203.0.113.7", 999);
+  lab.router.arrive(kWan, answer);
+  lab.router.one(kWan, Side::host);
+  lab.router.arrive(kWan, udp().from("198.51.100.1", 53).to("203.0.113.7", 998));
+  CHECK(lab.router.left(kWan, Side::host).empty());
+  CHECK(lab.router.drops(DropReason::rule) == 1);
   CHECK(lab.router.imbalance() == "");
 }
 

@@ -30,15 +30,8 @@ struct Other {
   // A packet that is about another one.
   void inject(const PacketBuilder& packet, std::uint64_t about) {
     format::InjectHeader header;
-    const Octets data = packet.ip_bytes();
-    header.data_length = static_cast<std::uint32_t>(data.size());
     header.relates_to = about;
-    Octets record = bytes_of(header);
-    record.insert(record.end(), data.begin(), data.end());
-    record.resize(format::padded(record.size()));
-    const format::U32 length{static_cast<std::uint32_t>(record.size())};
-    std::memcpy(record.data(), &length, 4);
-    REQUIRE(lab_.desk().receive(member, frame_of_records({record}), lab_.router.now()));
+    REQUIRE(lab_.desk().receive(member, injection(packet, header), lab_.router.now()));
   }
 
   DivertRouter& lab_;
