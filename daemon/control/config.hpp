@@ -115,6 +115,7 @@ struct ShardConfig {
 struct DivertConfig {
   std::uint32_t packets = 4096;            // held at once, each with a frame of its own
   std::uint32_t bytes = 32u << 20;         // of these
+  std::uint8_t hops = 8;                   // of one packet, then it counts as a loop
   std::vector<divert::AccessRule> access;  // beside the superuser
   // TCP ports of the router itself that stay open without a program; and what becomes of packets
   // that are held when masqgate stops.

@@ -70,12 +70,14 @@ Json write_access(const divert::AccessRule& rule) {
 }  // namespace
 
 DivertConfig read_divert(const Value& value) {
-  value.allow({"packets", "bytes", "access", "management", "at_stop"});
+  value.allow({"packets", "bytes", "hops", "access", "management", "at_stop"});
   DivertConfig config;
   if (const auto packets = value.find("packets"))
     config.packets = static_cast<std::uint32_t>(packets->number(1, 262144));
   if (const auto bytes = value.find("bytes"))
     config.bytes = static_cast<std::uint32_t>(bytes->number(65536, 0xffffffff));
+  if (const auto hops = value.find("hops"))
+    config.hops = static_cast<std::uint8_t>(hops->number(1, 255));
   if (const auto access = value.find("access"))
     for (const Value& one : access->elements()) config.access.push_back(read_access(one));
   if (const auto management = value.find("management")) {
@@ -88,7 +90,7 @@ DivertConfig read_divert(const Value& value) {
 }
 
 Json write_divert(const DivertConfig& config) {
-  Json out{{"packets", config.packets}, {"bytes", config.bytes}};
+  Json out{{"packets", config.packets}, {"bytes", config.bytes}, {"hops", config.hops}};
   Json& access = out["access"] = Json::array();
   for (const divert::AccessRule& rule : config.access) access.push_back(write_access(rule));
   Json& management = out["management"] = Json::array();

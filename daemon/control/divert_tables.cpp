@@ -23,6 +23,7 @@ ListenerCopy copy_listener(divert::Member member, const Listener& one) {
   copy.port = one.number;
   copy.group = group_of(one);
   copy.transport = one.transport();
+  copy.ordered = one.is_ordered();
   copy.blocked = one.blocked;
   copy.draining = one.draining;
   copy.priority = one.priority;

@@ -18,7 +18,7 @@ struct ListenerCopy {
   std::uint16_t port = 0;
   std::string_view group;      // how it shares: "flow", "any", "tee"; empty: nobody
   std::string_view transport;  // Listener::transport(); empty: nobody
-  bool blocked = false, draining = false;
+  bool ordered = false, blocked = false, draining = false;
   std::int16_t priority = 0;
   std::uint16_t weight = 1;
   std::uint32_t credit = 0, snapshot = 0;

@@ -46,6 +46,7 @@ Json listener_document(const ListenerCopy& one) {
            {"tee", one.is_tee()},
            {"group", one.group},
            {"transport", one.transport},
+           {"ordered", one.ordered},
            {"stopped", one.blocked},
            {"draining", one.draining},
            {"priority", one.priority},

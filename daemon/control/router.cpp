@@ -186,15 +186,18 @@ void Router::start_shard() {
                 if (const auto sentence = host_.on_link(link)) log::notice(*sentence);
               }});
   asker_.kernel = kernel_.get();
-  publish_divert_access();
+  publish_divert_settings();
   divert_door_ = std::make_unique<DivertDoor>(context_, config_.runtime + "/divert.sock", *loop_);
 }
 
-void Router::publish_divert_access() {
+void Router::publish_divert_settings() {
   auto access = std::make_shared<divert::Access>();
   access->rules = config_.divert.access;
-  shard().tell([access = std::shared_ptr<const divert::Access>{std::move(access)}](
-                   path::Shard& shard) { shard.diverting().desk().set_access(access); });
+  shard().tell([access = std::shared_ptr<const divert::Access>{std::move(access)},
+                hops = config_.divert.hops](path::Shard& shard) {
+    shard.diverting().desk().set_access(access);
+    shard.diverting().desk().set_most_hops(hops);
+  });
 }
 
 void Router::report_region() const {
@@ -294,7 +297,7 @@ void Router::apply(Config next) {
   refuse_what_needs_a_restart(next);
   events_->publish("config.changed", Json{{"members", changed_members(config_, next)}});
   config_ = std::move(next);
-  publish_divert_access();
+  publish_divert_settings();
   publish_policy();
 }
 

@@ -74,7 +74,7 @@ class Router {
   void on_neighbour(const KernelSync::NeighbourNews& news);
   void publish_policy();
   void report_overlaps();
-  void publish_divert_access();
+  void publish_divert_settings();
   void end_diverting();
 
   asio::io_context& context_;

@@ -106,7 +106,7 @@ Desk::Fate Desk::divert(Packet& packet, const Terms& terms, const Place& place, 
   Port* port = find_port(terms.port);
   if (packet.not_diverted || (packet.divert_origin == terms.port && !terms.allow_own))
     return {pass};
-  if (packet.hops >= kMostHops) {
+  if (packet.hops >= limits_.hops) {
     if (port != nullptr) ++port->counters.loops;
     return {drop, DropReason::divert_loop};
   }

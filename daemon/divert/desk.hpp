@@ -96,6 +96,7 @@ struct Limits {
   std::size_t bytes = 32 << 20;
   std::size_t port_packets = 4096;  // of one port
   std::size_t port_bytes = 8 << 20;
+  std::uint8_t hops = 8;  // of one packet
 };
 
 struct PortCounters {
@@ -109,7 +110,6 @@ class Desk {
  public:
   static constexpr std::size_t kMostListeners = 64;
   static constexpr std::size_t kMostPorts = 64;
-  static constexpr std::uint8_t kMostHops = 8;
   static constexpr std::size_t kBatch = 64;           // packets that wait for one frame at most
   static constexpr std::size_t kExpireBudget = 1024;  // packets given up in one tick
 
@@ -155,6 +155,9 @@ class Desk {
   static constexpr std::size_t kMostEvents = 64;
   std::uint64_t events_lost() const { return events_lost_; }
 
+  // How often a packet may be diverted or injected before it counts as a loop.
+  std::uint8_t most_hops() const { return limits_.hops; }
+  void set_most_hops(std::uint8_t hops) { limits_.hops = hops; }
   void set_access(std::shared_ptr<const Access> access) { access_ = std::move(access); }
   // What rules say, for those that bind.
   void set_rules(std::vector<Terms> rules);

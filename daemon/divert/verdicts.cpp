@@ -255,7 +255,7 @@ class Verdicts {
     Desk::Port* port = desk_.find_port(number);
     Held& held = desk_.held_.at(slot);
     if (!listener_.may(format::kMaySteer) || port == nullptr ||
-        held.packet.hops >= Desk::kMostHops) {
+        held.packet.hops >= desk_.most_hops()) {
       const bool loops = listener_.may(format::kMaySteer) && port != nullptr;
       complain(id, loops ? format::Code::loop : format::Code::not_allowed);
       return one(slot, {}, {}, false);

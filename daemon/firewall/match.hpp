@@ -196,8 +196,8 @@ static_assert(conntrack::kHelperNames.size() <= 32);
 // their document.
 using Match =
     std::variant<StateMatch, IngressMatch, EgressMatch, ProtocolMatch, MarkMatch, ConnMarkMatch,
-                 DemasqueradedMatch, HelperMatch, DivertedMatch, InjectedMatch, SourceMatch,
-                 DestinationMatch, SourcePortMatch, DestinationPortMatch, AnyPortMatch,
+                 DemasqueradedMatch, HelperMatch, DivertedMatch, HopsMatch, InjectedMatch,
+                 SourceMatch, DestinationMatch, SourcePortMatch, DestinationPortMatch, AnyPortMatch,
                  SourceSetMatch, DestinationSetMatch, SourcePortSetMatch, DestinationPortSetMatch,
                  FragmentMatch, IcmpTypeMatch, TimeMatch, TcpFlagsMatch, TcpMssMatch, MacMatch,
                  MacSetMatch, TosMatch, DscpMatch, LengthMatch, TtlMatch, UncleanMatch, OwnerMatch,

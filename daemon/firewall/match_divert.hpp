@@ -1,5 +1,5 @@
-// What programs have had to do with a packet (daemon/divert): whether one has had it in its hands, and
-// whether one has made it. FreeBSD's ipfw asks the same with "diverted".
+// What programs have had to do with a packet (daemon/divert): whether one has had it in its hands, how
+// often, and whether one has made it. FreeBSD's ipfw asks the same with "diverted".
 //
 // A connection does not show it, and other packets of it may have been elsewhere.
 
@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "daemon/firewall/match_header.hpp"
 #include "daemon/net/endpoint.hpp"
 #include "daemon/packet/packet.hpp"
 
@@ -17,6 +18,15 @@ struct DivertedMatch {
   bool negated = false;
   static bool may_differ(const Packet& p) noexcept { return p.hops != 0; }
   bool matches(const Packet& p) const noexcept { return (p.hops != 0) != negated; }
+};
+
+// How often it was diverted or injected.
+struct HopsMatch {
+  static constexpr bool per_packet = true;
+  Range range;
+  bool negated = false;
+  static bool may_differ(const Packet& p) noexcept { return p.hops != 0; }
+  bool matches(const Packet& p) const noexcept { return range.contains(p.hops) != negated; }
 };
 
 struct InjectedMatch {

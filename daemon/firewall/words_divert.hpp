@@ -4,6 +4,7 @@
 
 #include "daemon/firewall/match.hpp"
 #include "daemon/firewall/words_basic.hpp"
+#include "daemon/firewall/words_header.hpp"
 
 namespace masqgate::firewall {
 
@@ -12,6 +13,11 @@ struct Words<DivertedMatch> {
   static constexpr std::string_view kMember = "diverted";
   static DivertedMatch read(const Value& value, PortNames) { return {!value.boolean()}; }
   static Json write(const DivertedMatch& match, PortNames) { return !match.negated; }
+};
+
+template <>
+struct Words<HopsMatch> : RangeWords<HopsMatch, 255> {
+  static constexpr std::string_view kMember = "hops";
 };
 
 // true, false, or ports of programs.

@@ -386,7 +386,7 @@ std::optional<format::Code> Diverting::inject(const divert::Injection& how,
                                               format::Bytes bytes) noexcept {
   using format::Code;
   if (injected_ >= kMostInjected) return Code::too_fast;
-  if (how.hops > divert::Desk::kMostHops) return Code::loop;
+  if (how.hops > desk_.most_hops()) return Code::loop;
   Packet packet;
   packet.frame = shard_.frames().take();
   if (!packet.frame) return Code::too_fast;

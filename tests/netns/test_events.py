@@ -288,13 +288,14 @@ def introspection(lab):
     plain = lab.router.start(sys.executable, "-c", PLAIN, str(PORT))
     plain.wait_for("listening")
     tee = divert.open(PORT, tee=True, name="tee", any_member=True)
-    any_member = divert.open(2300, any_member=True, name="any", snapshot=100)
+    any_member = divert.open(2300, any_member=True, name="any", snapshot=100, ordered=True)
     lab.alice.run("ping", "-c", "3", "-i", "0.2", l.SERVER)
     shown = l.wait_until(lambda: (lambda x: x if all(one["outstanding"] == 0 for one in x["listeners"]) else None)(
         lab.masqgate.rest.get("/v1/divert")), "all verdicts")
     check_equal([(one["name"], one["group"], one["transport"]) for one in shown["listeners"]],
                 [("packed one", "flow", "packed"), ("plain", "flow", "plain"), ("tee", "tee", "packed"),
                  ("any", "any", "packed")], "listeners")
+    check_equal([one["ordered"] for one in shown["listeners"]], [False, False, False, True], "who wants order")
     ports = {port["port"]: port for port in shown["ports"]}
     for row, one in zip(rows(lab), shown["listeners"]):
         for name in COLUMNS:
@@ -329,7 +330,7 @@ REASONS = {
     "divert_nobody": ({}, 1, None, 1, False),
     "divert_verdict": ({}, 1, lambda p: p.drop(), 1, False),
     "divert_bad_packet": ({}, 1, lambda p: p.replace(b"rubbish"), 1, False),
-    "divert_loop": ({}, 9, lambda p: p.accept(), 1, False),
+    "divert_loop": ({}, 4, lambda p: p.accept(), 1, False),
     "divert_died": ({"death": "drop", "deadline_ms": 30000}, 1, silent, 1, True),
     "divert_late": ({"deadline_ms": 100}, 1, silent, 1, False),
     "divert_full": ({"deadline_ms": 1000}, 1, silent, 100, False),
@@ -351,7 +352,7 @@ class CountedDrop:
 def every_drop(lab):
     config = r.configuration()
     names = list(REASONS)
-    config["divert"] = {"packets": 64}
+    config["divert"] = {"packets": 64, "hops": 3}
     config["firewall"]["forward"]["rules"] = [
         {"protocol": "udp", "destination_port": str(9000 + number), "action": {"divert": {"port": 2310 + number, **how}}}
         for number, (how, rules, *_) in enumerate(REASONS.values()) for _ in range(rules)

@@ -150,7 +150,7 @@ TEST_CASE(
   int rounds = 0;
   for (Heard heard = lab.listen(); !heard.packets.empty(); heard = lab.listen(), ++rounds)
     lab.say(heard.packets[0].id, Action::repeat_at);
-  CHECK(rounds == Desk::kMostHops);
+  CHECK(rounds == lab.desk().most_hops());
   CHECK(lab.router.drops(DropReason::divert_loop) == 1);
   CHECK(lab.router.imbalance() == "");
 }

@@ -161,7 +161,7 @@ TEST_CASE(
       who->inject(question(), heard.packets[0].id);
     }
   }
-  CHECK(rounds <= Desk::kMostHops + 2);
+  CHECK(rounds <= lab.desk().most_hops() + 2);
   const bool stopped = refused == static_cast<std::uint32_t>(format::Code::loop) ||
                        lab.router.drops(DropReason::divert_loop) > 0;
   CHECK(stopped);

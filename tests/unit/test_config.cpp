@@ -482,7 +482,7 @@ TEST_CASE("config: the canonical form is read back to itself") {
                "half_open_per_destination": 1024, "half_open": 16384, "reserve": 1024,
                "ipv6_host_prefix": 64, "except": [], "refusal": "host"}, "syn_proxy": [],
     "shard": {"spin_us": 0, "frames": 1024, "nice": -10}, "api": {"socket": "/run/masqgate/api.sock"},
-    "divert": {"packets": 4096, "bytes": 33554432, "access": [], "management": [22], "at_stop": "drop"},
+    "divert": {"packets": 4096, "bytes": 33554432, "hops": 8, "access": [], "management": [22], "at_stop": "drop"},
     "tree": "/run/masqgate/tree", "ip_forward": true, "ip_always_defrag": false,
     "ip_dynaddr": 5, "ip_masq_debug": 0, "ip_masq_udp_dloose": false})"));
   expected["helpers"] = to_json(config())["helpers"];  // below

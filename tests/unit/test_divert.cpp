@@ -377,9 +377,11 @@ TEST_CASE("D3: a packet that has been through too many hands is dropped and coun
   DivertLab lab;
   auto client = lab.connect();
   Packet packet = packet_of(lab.frames, udp().payload("a"));
-  packet.hops = Desk::kMostHops;
+  packet.hops = 8;
   CHECK(lab.divert(packet).reason == DropReason::divert_loop);
   CHECK(lab.desk.ports()[0].counters.loops == 1);
+  lab.desk.set_most_hops(9);
+  CHECK(lab.divert(packet).kind == Desk::Fate::Kind::held);
 }
 
 TEST_CASE("D2: what a listener injected is not diverted to its own port") {

@@ -148,19 +148,21 @@ TEST_CASE("F2 headers: each match, positive, negative and negated") {
   }
 }
 
-TEST_CASE("D2 diverted, injected: what programs have had to do with the packet") {
+TEST_CASE("D2 diverted, hops, injected: what programs have had to do with the packet") {
   struct Row {
     const char* matches;
     bool plain, diverted, injected;  // by port 2222
   };
-  for (const Row& row : {Row{R"("diverted": true)", false, true, true},
-                         Row{R"("diverted": false)", true, false, false},
-                         Row{R"("injected": true)", false, false, true},
-                         Row{R"("injected": false)", true, true, false},
-                         Row{R"("injected": 2222)", false, false, true},
-                         Row{R"("injected": ["7", "2000-2221"])", false, false, false},
-                         Row{R"("injected": "!2222")", false, false, false},
-                         Row{R"("injected": ["!7", "!8"])", false, false, true}}) {
+  for (const Row& row :
+       {Row{R"("diverted": true)", false, true, true},
+        Row{R"("diverted": false)", true, false, false}, Row{R"("hops": "1-8")", false, true, true},
+        Row{R"("hops": "!1")", true, false, false}, Row{R"("hops": 2)", false, false, false},
+        Row{R"("injected": true)", false, false, true},
+        Row{R"("injected": false)", true, true, false},
+        Row{R"("injected": 2222)", false, false, true},
+        Row{R"("injected": ["7", "2000-2221"])", false, false, false},
+        Row{R"("injected": "!2222")", false, false, false},
+        Row{R"("injected": ["!7", "!8"])", false, false, true}}) {
     CAPTURE(row.matches);
     RuleLab lab{forward(row.matches)};
     const auto judge = [&](std::uint8_t hops, std::uint16_t origin) {
