@@ -2,6 +2,7 @@
 
 #include "divert/c/masqgate_divert.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -88,6 +89,60 @@ std::span<const std::byte> bytes_of(const void* data, std::size_t length) {
   return {static_cast<const std::byte*>(data), length};
 }
 
+dv_tuple tuple_of(const format::TupleValue& from) {
+  dv_tuple to{};
+  std::ranges::copy(from.source, to.source);
+  std::ranges::copy(from.destination, to.destination);
+  to.source_port = from.source_port;
+  to.destination_port = from.destination_port;
+  to.protocol = from.protocol;
+  to.version = from.version;
+  return to;
+}
+
+dv_notice told(const format::NoticeHeader& from) {
+  return {from.id, from.code, from.value};
+}
+
+dv_flow told(const format::FlowHeader& from) {
+  dv_flow to{};
+  to.flow = from.flow;
+  to.event = from.event;
+  to.end = from.end;
+  to.original = tuple_of(from.original);
+  to.reply = tuple_of(from.reply);
+  for (std::size_t i = 0; i < 2; ++i) {
+    to.packets[i] = from.packets[i];
+    to.bytes[i] = from.bytes[i];
+  }
+  return to;
+}
+
+dv_program told(const format::ListenerHeader& from) {
+  dv_program to{};
+  to.event = from.event;
+  to.end = from.end;
+  to.process = from.process;
+  to.user = from.user;
+  to.group = from.group;
+  to.port = from.port;
+  to.weight = from.weight;
+  to.flags = from.flags;
+  to.priority = from.priority;
+  static_assert(sizeof to.name > sizeof from.name);  // ends with a zero
+  std::ranges::copy(from.name, to.name);
+  return to;
+}
+
+// The oldest of what has come.
+template <typename Record, typename Told>
+int next(std::vector<Record>& all, Told* out) {
+  if (all.empty()) return 0;
+  *out = told(all.front());
+  all.erase(all.begin());
+  return 1;
+}
+
 int say(dv_listener* l, std::uint64_t id, format::VerdictHeader verdict, format::Action action,
         std::span<const std::byte> data = {}) {
   return guard([&] {
@@ -125,7 +180,7 @@ int dv_receive(dv_listener* l, dv_packet* packets, std::size_t most, int wait) {
       l->batch = wait != 0 ? l->listener.receive() : l->listener.poll();
       l->given = 0;
     }
-    if (l->batch.empty() && l->listener.is_gone()) fail(ECONNRESET, "masqgate has gone");
+    if (l->batch.empty() && l->listener.is_gone()) return fail(ECONNRESET, "masqgate has gone");
     std::size_t count = 0;
     while (count < most && l->given < l->batch.size())
       packets[count++] = packet_of(l->batch[l->given++]);
@@ -222,11 +277,15 @@ int dv_drain(dv_listener* l) {
 }
 
 int dv_next_notice(dv_listener* l, dv_notice* notice) {
-  auto& all = l->listener.notices;
-  if (all.empty()) return 0;
-  *notice = {all.front().id, all.front().code, all.front().value};
-  all.erase(all.begin());
-  return 1;
+  return next(l->listener.notices, notice);
+}
+
+int dv_next_flow(dv_listener* l, dv_flow* flow) {
+  return next(l->listener.flows, flow);
+}
+
+int dv_next_program(dv_listener* l, dv_program* program) {
+  return next(l->listener.listeners, program);
 }
 
 const char* dv_why(void) {

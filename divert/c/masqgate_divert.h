@@ -40,7 +40,9 @@ enum {
   DV_ORDERED = 16, /* packets of a flow leave in the order in which they came */
   DV_SHARED = 32,
   DV_ANY_MEMBER = 64,
-  DV_ONE_BY_ONE = 128
+  DV_ONE_BY_ONE = 128,
+  DV_FLOWS = 256,  /* tells of flows that begin and end: dv_next_flow() */
+  DV_REFLECT = 512 /* tells of other programs: dv_next_program() */
 };
 enum {
   DV_MAY_INJECT = 4,
@@ -68,7 +70,7 @@ struct dv_listener *dv_open(uint16_t port, const struct dv_options *options);
 void dv_close(struct dv_listener *l);
 /* For poll(2); after it, dv_receive() without waiting until it returns 0. */
 int dv_fd(const struct dv_listener *l);
-/* Up to most packets; 0: none are there now (wait = 0), or masqgate has gone (wait = 1, ECONNRESET). */
+/* Up to most packets; 0: none are there now (wait = 0); -1 with ECONNRESET: masqgate has gone. */
 int dv_receive(struct dv_listener *l, struct dv_packet *packets, size_t most, int wait);
 
 int dv_accept(struct dv_listener *l, uint64_t id);
@@ -100,6 +102,35 @@ struct dv_notice {
   uint64_t value;
 };
 int dv_next_notice(struct dv_listener *l, struct dv_notice *notice);
+
+/* Between whom; an IPv4 address stands in the first four bytes. */
+struct dv_tuple {
+  uint8_t source[16], destination[16];
+  uint16_t source_port, destination_port;
+  uint8_t protocol, version; /* version: 4 or 6 */
+};
+/* A flow of which packets were given has begun or ended. */
+struct dv_flow {
+  uint64_t flow;
+  int event;                       /* 1 begins, 2 ends */
+  int end;                         /* 1 closed, 2 timed out, 3 removed, 4 not admitted, 5 forgotten */
+  struct dv_tuple original, reply; /* reply: as answers come in; behind NAT it is final at the end */
+  uint64_t packets[2], bytes[2];   /* original, reply; until now */
+};
+/* 1: there it is; 0: nothing more. They come with dv_receive(), whether it returns packets or not;
+ * with wait = 1 it waits for packets. Who looks at nothing else waits at dv_fd(). */
+int dv_next_flow(struct dv_listener *l, struct dv_flow *flow);
+
+/* Another program, on a port that this one may listen to. */
+struct dv_program {
+  int event; /* 1 was there, 2 came, 3 left */
+  int end;   /* 1 drained, 2 died, 3 sent away */
+  uint32_t process, user, group;
+  uint16_t port, weight, flags;
+  int16_t priority;
+  char name[33];
+};
+int dv_next_program(struct dv_listener *l, struct dv_program *program);
 /* The last error of this thread, in words. */
 const char *dv_why(void);
 

@@ -392,5 +392,22 @@ def cpp_flows(lab):
     logger.wait_for(f"begins {l.ALICE} > {l.SERVER}")
 
 
+@story("D4: flows and other programs in C", needs_masqgate=True)
+def c_flows(lab):
+    if "FLOWS_IN_C" not in os.environ:
+        return
+    start(lab, protocol="icmp")
+    program = lab.router.start(os.environ["FLOWS_IN_C"], str(PORT))
+    program.wait_for("ready")
+    with divert.open(PORT + 1, name="another one"):
+        program.wait_for(f"another one on port {PORT + 1} listens")
+    program.wait_for(f"another one on port {PORT + 1} has left")
+    lab.alice.run("ping", "-c", "1", l.SERVER)
+    program.wait_for(f"{l.ALICE} > {l.SERVER}: 1 and 0 packets so far")
+    ping, = lab.masqgate.connections(protocol="icmp")
+    lab.masqgate.rest.delete(f"/v1/connections/{ping['id']}")
+    program.wait_for(f"{l.ALICE} > {l.SERVER}: 1 and 1 packets")
+
+
 if __name__ == "__main__":
     main()
