@@ -187,7 +187,7 @@ void DivertSockets::remove(std::size_t place, Time now) {
   shard_.diverting().desk().forget(socket->member, now);
 }
 
-bool DivertSockets::turn(Time now) {
+bool DivertSockets::turn(Time now, bool busy) {
   if (count_ == 0) return false;
   shard_.set_now(now);
   divert::Desk& desk = shard_.diverting().desk();
@@ -203,6 +203,8 @@ bool DivertSockets::turn(Time now) {
     more = more || socket->readable;
     if (socket->gone) remove(place, now);
   }
+  if (busy && ++unsent_turns_ < kTurnsTogether) return true;
+  unsent_turns_ = 0;
   desk.flush(now);
   for (const auto& socket : sockets_)
     if (socket && socket->is_shared()) socket->wake_program();

@@ -19,6 +19,7 @@ class DivertSockets {
  public:
   static constexpr std::uint32_t kFirstTag = 0x80000000;
   static constexpr int kFramesAtOnce = 8;      // of one program, before others get their turn
+  static constexpr int kTurnsTogether = 4;     // that one frame may wait for while all are busy
   static constexpr int kSendBuffer = 2 << 20;  // bytes that the kernel keeps for one program
 
   DivertSockets(Shard& shard, port::Poller& poller);
@@ -31,8 +32,10 @@ class DivertSockets {
   void adopt(UniqueFd socket, const divert::Peer& peer);
   // The poller has told of this tag.
   void ready(std::uint32_t tag);
-  // Reads what programs have said and sends what waits for them; true if there is more to read.
-  bool turn(Time now);
+  // Reads what programs have said and sends what waits for them; true if there is more to read. busy:
+  // devices have more, and there will be another turn at once; then what waits to be sent may wait
+  // for it, so that programs are woken less often the more there is to do.
+  bool turn(Time now, bool busy);
   // Before waiting for the poller: false if a program has put something into shared memory meanwhile.
   bool may_sleep() noexcept;
 
@@ -47,6 +50,7 @@ class DivertSockets {
   port::Poller& poller_;
   std::array<std::unique_ptr<Socket>, divert::Desk::kMostListeners> sockets_;
   std::size_t count_ = 0;
+  int unsent_turns_ = 0;
   std::unique_ptr<std::byte[]> buffer_;
 };
 

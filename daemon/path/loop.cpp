@@ -79,7 +79,7 @@ bool Loop::drain_all() {
         shard_.drain(watched.port, watched.side, *watched.queue, kBurst, now) == kBurst;
     more = more || watched.readable;
   }
-  return divert_sockets_.turn(now) || more;
+  return divert_sockets_.turn(now, more) || more;
 }
 
 // Asks again and again until a device is readable or the time is over, and lets whoever else wants

@@ -11,6 +11,7 @@
 
 #include "daemon/base/unique_fd.hpp"
 #include "daemon/path/loop.hpp"
+#include "tests/path/divert_router.hpp"
 #include "tests/support/test_router.hpp"
 
 using namespace masqgate;
@@ -168,4 +169,36 @@ TEST_CASE("loop: the thread takes the nice value, and says so where it may not")
   const int problem = urgent.start(-20);
   CHECK((problem == 0 || problem == EACCES || problem == EPERM));
   CHECK(ask(urgent, [] { return true; }));  // it runs all the same
+}
+
+TEST_CASE("loop: programs get their packets together while devices are busy, and else at once") {
+  DivertRouter lab{R"({"forward": {"rules": [{"action": {"divert": 2222}}]}})"};
+  port::Poller poller{std::chrono::seconds{60}};
+  path::DivertSockets sockets{lab.router.shard, poller};
+  int pair[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+  sockets.adopt(UniqueFd{pair[0]}, {});
+  const UniqueFd program{pair[1]};
+  const auto records = [&] {
+    format::FrameHeader header;
+    const ssize_t size = ::recv(program.get(), &header, sizeof header, 0);
+    return size == static_cast<ssize_t>(sizeof header) ? int{header.records} : 0;
+  };
+  format::BindHeader bind;
+  bind.port = 2222;
+  const Octets frame = frame_of_records({bytes_of(bind)}, format::Kind::control);
+  REQUIRE(::write(program.get(), frame.data(), frame.size()) == static_cast<ssize_t>(frame.size()));
+  sockets.turn(lab.router.now(), false);
+  REQUIRE(records() == 1);  // bound
+
+  for (int turn = 1; turn < path::DivertSockets::kTurnsTogether; ++turn) {
+    lab.router.arrive(kLan, question());
+    CHECK(sockets.turn(lab.router.now(), true));
+    CHECK(records() == 0);
+  }
+  sockets.turn(lab.router.now(), true);
+  CHECK(records() == path::DivertSockets::kTurnsTogether - 1);
+  lab.router.arrive(kLan, question());
+  sockets.turn(lab.router.now(), false);
+  CHECK(records() == 1);
 }
