@@ -42,7 +42,16 @@ class Bench(l.Network):
         for switch in ("off", "on"):
             self.router.run("ethtool", "-K", "lan0", "gro", switch)
         for host in (self.client, self.server):
+            l.wait_until(lambda host=host: self.forgets_neighbours(host), "the hosts to forget their neighbours")
+
+    @staticmethod
+    def forgets_neighbours(host):
+        """ip(8) gives up where packets that are on their way make entries as fast as it removes them."""
+        try:
             host.ip("neigh flush dev eth0 nud all")
+            return True
+        except subprocess.CalledProcessError:
+            return False
 
 
 class Router:
