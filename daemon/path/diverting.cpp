@@ -416,11 +416,21 @@ std::optional<format::Code> Diverting::inject(const divert::Injection& how,
   if (how.outward) {
     packet.from = Side::host;
     packet.made_here = true;
-    shard_.end(packet, walk(shard_, packet, List::made_here));
+    shard_.end(packet, inject_outward(packet));
   } else {
     shard_.end(packet, inject_inward(packet, how));
   }
   return std::nullopt;
+}
+
+// Written as a translated connection looks outside, it is the router's word for that connection: it
+// leaves as it is, and begins none.
+Verdict Diverting::inject_outward(Packet& packet) {
+  const conntrack::Table& connections = shard_.connections();
+  const bool speaks_for_one = connections.find(packet.tuple).connection == nullptr &&
+                              connections.find(packet.tuple.inverted()).connection != nullptr;
+  constexpr std::size_t kBehindTrack = 1;
+  return walk(shard_, packet, List::made_here, speaks_for_one ? kBehindTrack : 0);
 }
 
 Verdict Diverting::inject_inward(Packet& packet, const divert::Injection&) {

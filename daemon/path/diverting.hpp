@@ -77,6 +77,7 @@ class Diverting final : divert::Corridor {
   void find_connection_again(Packet& packet);
   bool track_anew(Packet& packet);
   Verdict refuse(Packet& packet, const divert::Release& release);
+  Verdict inject_outward(Packet& packet);
   Verdict inject_inward(Packet& packet, const divert::Injection& how);
 
   Shard& shard_;

@@ -48,7 +48,7 @@ constexpr Stage kOutput[] = {
 };
 
 constexpr Stage kMadeHere[] = {
-    {"track", stages::track},
+    {"track", stages::track},  // first: Diverting::inject_outward() goes past it
     {"output", stages::output},
     {"dnat", stages::dnat},
     {"route", stages::route},

@@ -394,6 +394,26 @@ TEST_CASE("D2: what a program sends in the router's name begins a connection, an
   CHECK(lab.router.imbalance() == "");
 }
 
+TEST_CASE("D2: a program may speak for a translated flow, as it looks outside, and begins none") {
+  constexpr std::size_t kMost = 64;
+  Lab lab{kForward, {.region = {}, .max_connections = kMost}};
+  lab.connect();
+  lab.router.arrive(kLan, question());
+  lab.accept_one();
+  const Octets seen = lab.router.one(kWan);
+  const auto port = wire::load16(seen, 20);
+  format::InjectHeader outward;
+  outward.direction = 1;
+  outward.out_interface = kWan + 1u;
+  const PacketBuilder more = udp().from("203.0.113.7", port).to("198.51.100.1", 53).payload("more");
+  for (std::size_t i = 0; i < 2 * kMost; ++i) {
+    REQUIRE(lab.desk().receive(lab.member, injection(more, outward), lab.router.now()));
+    CHECK(lab.router.one(kWan) == more.ip_bytes());
+  }
+  CHECK(lab.router.shard.connections().size() == 1);
+  CHECK(lab.router.imbalance() == "");
+}
+
 TEST_CASE(
     "D2: while a packet is away its connection may end: it goes on without, and does no harm") {
   Lab lab{R"({"forward": {"rules": [{"protocol": "udp", "action": {"divert": 2222}}]}})"};
