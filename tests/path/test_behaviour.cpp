@@ -7,6 +7,8 @@
 #include "daemon/firewall/firewall_json.hpp"
 #include "tests/path/behaviour_router.hpp"
 
+namespace path_behaviour {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using nat::Behaviour;
@@ -341,3 +343,5 @@ TEST_CASE("a forward to several hosts spreads sources over them, each source alw
   }
   CHECK(used.size() == 4);
 }
+
+}  // namespace path_behaviour

@@ -5,6 +5,8 @@
 
 #include "tests/path/divert_router.hpp"
 
+namespace path_divert {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using std::chrono::seconds;
@@ -429,3 +431,5 @@ TEST_CASE(
   CHECK(lab.router.left(kWan).size() == 2);
   CHECK(lab.router.imbalance() == "");
 }
+
+}  // namespace path_divert

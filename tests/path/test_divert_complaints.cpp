@@ -3,6 +3,8 @@
 
 #include "tests/path/divert_router.hpp"
 
+namespace path_divert_complaints {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using std::chrono::seconds;
@@ -169,3 +171,5 @@ TEST_CASE(
   CHECK(lab.desk().held() == 0);
   CHECK(lab.router.imbalance() == "");
 }
+
+}  // namespace path_divert_complaints

@@ -3,6 +3,8 @@
 
 #include "tests/path/divert_router.hpp"
 
+namespace path_divert_faults {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -75,3 +77,5 @@ TEST_CASE("complaint 10: the largest packet that there is, from a program, leave
   CHECK(bytes == 65535 - 20);
   CHECK(lab.router.imbalance() == "");
 }
+
+}  // namespace path_divert_faults

@@ -3,6 +3,8 @@
 
 #include "tests/path/divert_router.hpp"
 
+namespace path_divert_flows {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using namespace std::chrono_literals;
@@ -75,3 +77,5 @@ TEST_CASE("a connection that is removed ends its flow; one whose packet is dropp
   CHECK(is_end(told[0], format::FlowEnd::not_admitted));
   CHECK(told[0].flow == heard.flows[0].flow);
 }
+
+}  // namespace path_divert_flows

@@ -5,6 +5,8 @@
 
 #include "tests/path/divert_router.hpp"
 
+namespace path_divert_guard {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using std::chrono::seconds;
@@ -124,3 +126,5 @@ TEST_CASE("masqgate ends: what is held is dropped or goes on, in order, to the l
     CHECK(lab.router.imbalance() == "");
   }
 }
+
+}  // namespace path_divert_guard

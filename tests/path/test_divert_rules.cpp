@@ -4,6 +4,8 @@
 #include "daemon/base/random.hpp"
 #include "tests/path/divert_router.hpp"
 
+namespace path_divert_rules {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using json::Json;
@@ -189,3 +191,5 @@ TEST_CASE(
     REQUIRE(met(with) == met(without));
   }
 }
+
+}  // namespace path_divert_rules

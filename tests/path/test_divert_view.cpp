@@ -8,6 +8,8 @@
 #include "tests/path/divert_router.hpp"
 #include "tests/path/fragment_pieces.hpp"
 
+namespace path_divert_view {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using std::chrono::seconds;
@@ -552,3 +554,5 @@ TEST_CASE("complaint 16: which user of this machine has begun a flow, for whoeve
   lab.router.arrive(kLan, udp().from("192.168.1.10", 4001).to("192.168.1.1", 53));
   CHECK(lab.listen().packets.at(0).options_length == 0);  // nobody's here
 }
+
+}  // namespace path_divert_view

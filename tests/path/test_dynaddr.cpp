@@ -9,6 +9,8 @@
 
 #include "tests/support/test_router.hpp"
 
+namespace path_dynaddr {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -274,3 +276,5 @@ TEST_CASE("M6: loose UDP: classic rules take answers from anybody, other profile
     CHECK(outside(syn("198.51.100.1")) != outside(syn("198.51.100.2")));
   }
 }
+
+}  // namespace path_dynaddr

@@ -5,6 +5,8 @@
 #include "daemon/firewall/firewall_json.hpp"
 #include "tests/support/test_router.hpp"
 
+namespace path_firewall {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -377,3 +379,5 @@ TEST_CASE("F1: rules of translation count the connections that begin by them") {
   router.shard.zero_nat_counters({true});
   CHECK(router.shard.nat_counters()[0].packets == 0);
 }
+
+}  // namespace path_firewall

@@ -4,6 +4,8 @@
 
 #include "tests/support/test_router.hpp"
 
+namespace path_forwards {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using nat::AutoForward;
@@ -190,3 +192,5 @@ TEST_CASE("AUTOFW: direct keeps the source port where the counter would choose a
   router.arrive(kLan, udp().from("192.168.1.10", 4000).to(kPeer, 5002).payload("x"));
   CHECK(mismatch(router.one(kWan), {source(kOurs, 61000)}) == "");
 }
+
+}  // namespace path_forwards

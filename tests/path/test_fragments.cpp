@@ -12,6 +12,8 @@
 #include "tests/path/fragment_pieces.hpp"
 #include "tests/support/test_router.hpp"
 
+namespace path_fragments {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using fragment::Flows;
@@ -243,3 +245,5 @@ TEST_CASE("GSO: many UDP datagrams at once that may be cut are cut, as each of t
   CHECK(router.drops(DropReason::too_big) == 0);
   CHECK(router.imbalance() == "");
 }
+
+}  // namespace path_fragments

@@ -3,6 +3,8 @@
 
 #include "tests/path/helper_router.hpp"
 
+namespace path_helper_attacks {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using namespace std::string_literals;
@@ -209,3 +211,5 @@ TEST_CASE("K-11: IRC opens nothing for what servers say, for quotes, notices and
     alice.check_closed();
   }
 }
+
+}  // namespace path_helper_attacks

@@ -3,6 +3,8 @@
 
 #include "tests/path/helper_router.hpp"
 
+namespace path_helper_ipsec {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -213,3 +215,5 @@ TEST_CASE("M8, S6-21, S6-25: between hosts that nobody translates AH passes, and
   CHECK(receiver_of(router, esp(kOutside, kInside, 0x1001)) == kInside);
   CHECK(router.counters("ipsec").fulfilled == 1);
 }
+
+}  // namespace path_helper_ipsec

@@ -4,6 +4,8 @@
 
 #include "tests/path/helper_router.hpp"
 
+namespace path_helper_protocols {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -357,3 +359,5 @@ TEST_CASE(
   router.pass(std::chrono::seconds{61});
   CHECK_FALSE(router.pass_on(kWan, syn(kServer, 5001)));
 }
+
+}  // namespace path_helper_protocols

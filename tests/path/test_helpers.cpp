@@ -8,6 +8,8 @@
 #include "daemon/firewall/firewall_json.hpp"
 #include "tests/path/tcp_ends.hpp"
 
+namespace path_helpers {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -348,3 +350,5 @@ TEST_CASE(
     CHECK((ftp.server.received == "NOOP\r\n") == c.commands_pass);
   }
 }
+
+}  // namespace path_helpers

@@ -9,6 +9,8 @@
 #include "daemon/path/overlaps.hpp"
 #include "tests/path/behaviour_router.hpp"
 
+namespace path_limits {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using conntrack::Connection;
@@ -298,3 +300,5 @@ TEST_CASE("U-08: a network that is inside and outside is said, one that is not i
     CHECK(path::overlaps(ports).empty());
   }
 }
+
+}  // namespace path_limits

@@ -14,6 +14,8 @@
 #include "tests/path/divert_router.hpp"
 #include "tests/support/test_router.hpp"
 
+namespace path_loop {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -202,3 +204,5 @@ TEST_CASE("loop: programs get their packets together while devices are busy, and
   sockets.turn(lab.router.now(), false);
   CHECK(records() == 1);
 }
+
+}  // namespace path_loop

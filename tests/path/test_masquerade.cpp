@@ -4,6 +4,8 @@
 
 #include "tests/support/test_router.hpp"
 
+namespace path_masquerade {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -279,3 +281,5 @@ TEST_CASE(
   CHECK(router.drops(DropReason::fragment) == begun);
   CHECK(router.imbalance() == "");
 }
+
+}  // namespace path_masquerade

@@ -8,6 +8,8 @@
 #include "daemon/firewall/firewall_json.hpp"
 #include "tests/path/behaviour_router.hpp"
 
+namespace path_profiles {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using nat::Refresh;
@@ -266,3 +268,5 @@ TEST_CASE("P-05: a port whose ring goes on is not free, and one that two rings s
   router.pass(seconds{400});
   CHECK(router.sent(ask("192.168.1.11", 4000, "192.0.2.1", 53)).port == 5000);
 }
+
+}  // namespace path_profiles

@@ -9,6 +9,8 @@
 #include "daemon/firewall/firewall_json.hpp"
 #include "tests/support/test_router.hpp"
 
+namespace path_refusals {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -454,3 +456,5 @@ TEST_CASE("offload orders of any content: the frame passes or is dropped by name
     REQUIRE(router.imbalance() == "");
   }
 }
+
+}  // namespace path_refusals

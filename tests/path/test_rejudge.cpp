@@ -8,6 +8,8 @@
 #include "daemon/path/rejudge.hpp"
 #include "tests/support/test_router.hpp"
 
+namespace path_rejudge {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -239,3 +241,5 @@ TEST_CASE("F7 rejudge: a connection is refused exactly where its first packet wo
   CHECK(refused > 50);
   CHECK(admitted > 50);
 }
+
+}  // namespace path_rejudge

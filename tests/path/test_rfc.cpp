@@ -8,6 +8,8 @@
 
 #include "tests/support/test_router.hpp"
 
+namespace path_rfc {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using nat::SourceRule;
@@ -334,3 +336,5 @@ TEST_CASE("TS-10: neither ports nor identifications tell one host of another") {
     router.pass(std::chrono::seconds{1});
   }
 }
+
+}  // namespace path_rfc

@@ -5,6 +5,8 @@
 #include "daemon/base/random.hpp"
 #include "tests/support/test_router.hpp"
 
+namespace path_shortcut {
+
 using namespace masqgate;
 using namespace masqgate::test;
 
@@ -141,3 +143,5 @@ TEST_CASE("short cut and corridor give the same answer for random traffic and ch
     }
   }
 }
+
+}  // namespace path_shortcut

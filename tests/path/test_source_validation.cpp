@@ -4,11 +4,13 @@
 
 #include "tests/support/test_router.hpp"
 
-namespace masqgate {
-namespace {
+namespace path_source_validation {
 
-using namespace test;
+using namespace masqgate;
+using namespace masqgate::test;
 using path::SourceValidation;
+
+namespace {
 
 void validate(TestRouter& router, SourceValidation lan, SourceValidation wan) {
   router.policy.ports[kLan].source_validation = lan;
@@ -143,4 +145,4 @@ TEST_CASE("R-20: what a port does without being told") {
   CHECK(policy.usual_source_validation(kLan) == SourceValidation::loose);
 }
 
-}  // namespace masqgate
+}  // namespace path_source_validation

@@ -5,6 +5,8 @@
 #include "daemon/firewall/firewall_json.hpp"
 #include "tests/path/behaviour_router.hpp"
 
+namespace path_stray_syns {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using std::chrono::milliseconds;
@@ -127,3 +129,5 @@ TEST_CASE("T-05: a flood of stray SYNs costs a bounded number of answers") {
   CHECK(told.size() <= path::StraySyns::kMost);
   CHECK(router.imbalance() == "");
 }
+
+}  // namespace path_stray_syns

@@ -5,6 +5,8 @@
 #include "daemon/syn_proxy/cookies.hpp"
 #include "tests/path/tcp_ends.hpp"
 
+namespace path_syn_proxy {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using std::chrono::seconds;
@@ -218,3 +220,5 @@ TEST_CASE("K-20: cookies know the size, their minute, and nobody else's") {
   }
   CHECK(cookies.check(tuple, 7, cookies.make(tuple, 7, 1, now), now) == 536);
 }
+
+}  // namespace path_syn_proxy

@@ -6,6 +6,8 @@
 #include "daemon/base/random.hpp"
 #include "tests/support/test_router.hpp"
 
+namespace path_tcp {
+
 using namespace masqgate;
 using namespace masqgate::test;
 using conntrack::TcpState;
@@ -161,3 +163,5 @@ TEST_CASE("T-02: segments of 64 KB with offload orders keep the window's pace") 
   }
   CHECK(c.router.drops(kRefused) == 0);
 }
+
+}  // namespace path_tcp
