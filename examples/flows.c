@@ -1,4 +1,5 @@
-/* Who speaks with whom, and how much: lets everything pass, and prints flows when they end, and other programs.
+/* Who speaks with whom, and how much: lets everything pass, and prints flows as they begin and end, and
+ * other programs.
  * Usage: flows PORT */
 #include <arpa/inet.h>
 #include <inttypes.h>

@@ -77,7 +77,7 @@ DivertConfig read_divert(const Value& value) {
   if (const auto bytes = value.find("bytes"))
     config.bytes = static_cast<std::uint32_t>(bytes->number(65536, 0xffffffff));
   if (const auto hops = value.find("hops"))
-    config.hops = static_cast<std::uint8_t>(hops->number(1, 255));
+    config.hops = static_cast<std::uint8_t>(hops->number(1, 254));  // one more has to fit in 8 bits
   if (const auto access = value.find("access"))
     for (const Value& one : access->elements()) config.access.push_back(read_access(one));
   if (const auto management = value.find("management")) {
